@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` and `make test`. Both set everything up in .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check fast benchmarks lock clean
+
+demo: $(VENV)/server
+	$(BIN)/assay demo examples/studies/digits-lenet.yaml $(if $(filter 1,$(DEMO_EXIT)),--exit)
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+# the tests that need neither Ray nor a browser nor a whole service
+fast: $(VENV)/dev
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m migrations.drift
+
+benchmarks: $(VENV)/dev
+	$(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/server: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[server]'
+	touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[server,dev]'
+	touch $@ $(VENV)/server
+
+# Writes constraints.txt anew from what is installed. torch stays without its build tag, so that the lock fits any platform.
+lock: $(VENV)/dev
+	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' > constraints.txt
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,166 @@
+"""How a run is carried out: the words that the service, the pools and the objectives share.
+
+An objective is a generator: it yields a `Report` per step, may be told to stop in answer to any of them, and returns a
+`Result`. A pool executes assignments on warm workers and tells what happened as a stream of `PoolEvent`s. Nothing here
+imports torch or ray, and everything here can be pickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from spaces.errors import Problem
+
+Metrics = Mapping[str, float]
+
+
+class FailureClass(StrEnum):
+    """Why a run failed. `diverged` is a loss or metric that is not finite; `lost` is a worker that vanished."""
+
+    ERROR = "error"
+    DIVERGED = "diverged"
+    INFEASIBLE = "infeasible"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    LOST = "lost"
+    PREEMPTED = "preempted"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one run may use; `gpus` may be a fraction."""
+
+    cpus: float = 1
+    gpus: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One attempt at one run, complete: a worker needs nothing else.
+
+    `key` names the attempt within the pool (unique for ever, also the fencing token of its reports).
+    `task` is `train` for a run and `test` for the one final evaluation of a checkpoint on the test split.
+    `fidelity` is `(name, value, maximum)`, cumulative: a resumed training starts at the checkpoint's own step.
+    `seed` is the trial's: all its runs share it, so that a continued training equals an uninterrupted one.
+    `resume_from` and `checkpoint` are file paths: where to continue from, where to save at the end.
+    """
+
+    key: str
+    objective: Mapping[str, Any]
+    config: Mapping[str, Any]
+    seed: int
+    fidelity: tuple[str, float | int, float | int] | None = None
+    resume_from: Path | None = None
+    checkpoint: Path | None = None
+    task: Literal["train", "test"] = "train"
+    resources: Resources = field(default_factory=Resources)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The metrics after one step (in units of the fidelity: epoch 1, 2, ...). `seconds` since the attempt started."""
+
+    step: float | int
+    metrics: Metrics
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a training ended well: the final metrics, and whether a checkpoint was saved at `Assignment.checkpoint`."""
+
+    metrics: Metrics
+    checkpointed: bool = False
+
+
+class Failure(Exception):
+    """Raised by an objective to end its run as failed with a class and a message of its own."""
+
+    def __init__(self, failure: FailureClass, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[Failure], tuple[FailureClass, str]]:
+        return Failure, (self.failure, self.message)
+
+
+Stop = Literal["stop"]
+Training = Generator[Report, Stop | None, Result]
+
+
+class Objective(Protocol):
+    """What a run executes. One explicit table names them all: `workers.objectives.OBJECTIVES`."""
+
+    def check(self, objective: Mapping[str, Any], study: Mapping[str, Any]) -> Sequence[Problem]:
+        """What is wrong with the objective, and with the space and metrics beside it; paths from the study's root.
+
+        `objective` is `study["objective"]`. Called by the service when a study is created, so it must not import
+        torch. Never touches data.
+        """
+
+    def train(self, assignment: Assignment) -> Training:
+        """Carries out one attempt. After a `stop` it saves its checkpoint if it can and returns at once."""
+
+    def test(self, assignment: Assignment) -> Metrics:
+        """Evaluates the checkpoint `assignment.resume_from` on the test split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    key: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    key: str
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The attempt ended well; `stopped` when it ended early because `Pool.stop` asked for it."""
+
+    key: str
+    result: Result
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt ended badly. `failure` LOST means the worker vanished: the run deserves a new attempt."""
+
+    key: str
+    failure: FailureClass
+    message: str
+    traceback: str = ""
+
+
+PoolEvent = Started | Reported | Finished | Failed
+
+
+class Pool(Protocol):
+    """Where runs execute. All methods are called from one thread (the dispatcher's)."""
+
+    def capacity(self, resources: Resources) -> int:
+        """How many more assignments of this shape could start right now."""
+
+    def submit(self, assignment: Assignment) -> None:
+        """Starts the attempt. Exactly one Finished or Failed follows for its key, after any Started and Reported."""
+
+    def poll(self, timeout: float) -> list[PoolEvent]:
+        """What happened since the last call, per key in order; waits up to `timeout` seconds for the first event."""
+
+    def stop(self, key: str) -> None:
+        """Asks the attempt to end at its next report. Unknown or ended keys are ignored."""
+
+    def kill(self, key: str) -> None:
+        """Ends the attempt now, by force where it must; no event follows for this key. Unknown keys are ignored."""
+
+    def shutdown(self) -> None:
+        """Ends everything that this pool started. Idempotent."""
