@@ -1,0 +1,164 @@
+"""Reading a space from JSON. One pass finds everything that is wrong, each with the path from the space's root.
+
+{"parameters": [{"name": "lr", "type": "float", "low": 1e-4, "high": 0.3, "log": true}, ...],
+ "fidelity": {"name": "epochs", "low": 1, "high": 27}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from spaces import structure
+from spaces.checks import Fields, unknown
+from spaces.conditions import OPERATORS, AllOf, AnyOf, Condition, Leaf, Not
+from spaces.errors import InvalidInput, Path, Problem
+from spaces.fidelity import Fidelity
+from spaces.parameters import TYPES, Parameter
+from spaces.structure import Declaration
+from spaces.values import kind, listing, scalar_objection, show
+
+MAX_DEPTH = 32  # of joins within joins
+_JOINS = ("all", "any", "not")
+
+
+def read_space(obj: object) -> tuple[tuple[Parameter, ...], Fidelity | None]:
+    """The parameters and the fidelity; raises InvalidInput with every problem found."""
+    if not isinstance(obj, Mapping):
+        raise InvalidInput.at((), f'must be an object such as {{"parameters": [...]}}, got {kind(obj)}')
+    read = Fields(obj)
+    read.only(("parameters", "fidelity"))
+    fidelity: Fidelity | None = None
+    fidelity_name: str | None = None
+    if not read.absent("fidelity", optional=True):
+        fidelity, fidelity_name = _read_fidelity(read.raw("fidelity"), read.problems)
+    parameters: list[Parameter | None] = []
+    if not read.absent("parameters"):
+        items = read.raw("parameters")
+        if not isinstance(items, list | tuple):
+            read.wrong("parameters", f"must be a list, got {kind(items)}")
+        elif len(items) > structure.MAX_PARAMETERS:
+            read.wrong("parameters", structure.too_many(len(items)))
+        else:
+            both = [_read_parameter(item, ("parameters", index), read.problems) for index, item in enumerate(items)]
+            parameters = [parameter for parameter, _ in both]
+            read.problems += structure.problems([declaration for _, declaration in both], fidelity_name)
+    read.require()
+    return tuple(parameter for parameter in parameters if parameter is not None), fidelity
+
+
+def _read_fidelity(obj: object, problems: list[Problem]) -> tuple[Fidelity | None, str | None]:
+    """The fidelity, None when anything is wrong with it; and its name in any case, if that is readable."""
+    if not isinstance(obj, Mapping):
+        problems.append(Problem(("fidelity",), f"must be an object, got {kind(obj)}"))
+        return None, None
+    read = Fields(obj)
+    read.only(("name", "type", "low", "high"))
+    Fidelity.check(read)
+    problems += [problem.under("fidelity") for problem in read.problems]
+    name = obj["name"] if read.sound("name") else None
+    if read.problems:
+        return None, name
+    low, high = (float(obj[bound]) if obj.get("type") == "float" else obj[bound] for bound in ("low", "high"))
+    return Fidelity(obj["name"], low, high), name
+
+
+def _read_parameter(obj: object, path: Path, problems: list[Problem]) -> tuple[Parameter | None, Declaration]:
+    """The parameter, None when it cannot be built; and what is known of it in any case."""
+    if not isinstance(obj, Mapping):
+        problems.append(Problem(path, f"must be an object, got {kind(obj)}"))
+        return None, Declaration(None, None, None)
+    read = Fields(obj)
+    cls = _read_type(read)
+    if cls is None:
+        known: tuple[str, ...] = ()
+        read.name()
+    else:
+        known = tuple(field.name for field in fields(cls))
+        read.only(("name", "type", *(name for name in known if name != "name")))
+        cls.check(read)
+    when = None if read.absent("when", optional=True) else _read_condition(read.raw("when"), ("when",), read.problems)
+    problems += [problem.under(*path) for problem in read.problems]
+
+    # A default that is wrong leaves the parameter's values known, so that conditions on it can still be checked.
+    usable = {name: obj[name] for name in known if name in obj and (name != "default" or read.sound(name))}
+    parameter = None
+    if cls is not None and read.sound(*(name for name in known if name not in ("default", "when"))):
+        parameter = cls(**{**usable, "when": when})
+    name = obj["name"] if read.sound("name") else None
+    return parameter, Declaration(name, parameter.domain if parameter else None, when)
+
+
+def _read_type(read: Fields) -> type[Parameter] | None:
+    if read.absent("type"):
+        return None
+    name = read.raw("type")
+    if isinstance(name, str) and name in TYPES:
+        return TYPES[name]
+    read.wrong("type", unknown("type", name, TYPES))
+    return None
+
+
+def _read_condition(obj: object, path: Path, problems: list[Problem]) -> Condition | None:
+    """The condition, None when a part of it cannot be read."""
+
+    def wrong(message: str, *within: str | int) -> None:
+        problems.append(Problem((*path, *within), message))
+
+    if isinstance(obj, list | tuple):
+        wrong('must be an object, got a list; join several conditions with {"all": [...]} or {"any": [...]}')
+        return None
+    if not isinstance(obj, Mapping):
+        wrong(f"must be an object, got {kind(obj)}")
+        return None
+    if sum(step in _JOINS for step in path) > MAX_DEPTH:
+        wrong(f"is nested more than {MAX_DEPTH} deep")
+        return None
+    joins = [join for join in _JOINS if join in obj]
+    if not joins:
+        return _read_leaf(obj, path, problems)
+    join = joins[0]
+    if len(obj) > 1:
+        others = listing(key for key in obj if key != join)
+        wrong(f"must hold {show(join)} alone, got {others} beside it; nest them to combine them")
+        return None
+    if join == "not":
+        part = _read_condition(obj["not"], (*path, "not"), problems)
+        return part and Not(part)
+    if not isinstance(obj[join], list | tuple):
+        wrong(f"must be a list of conditions, got {kind(obj[join])}", join)
+        return None
+    if not obj[join]:
+        wrong("needs at least one condition", join)
+        return None
+    parts = [_read_condition(part, (*path, join, index), problems) for index, part in enumerate(obj[join])]
+    read = tuple(part for part in parts if part is not None)
+    if len(read) < len(parts):
+        return None
+    return AllOf(read) if join == "all" else AnyOf(read)
+
+
+def _read_leaf(obj: Mapping[str, Any], path: Path, problems: list[Problem]) -> Leaf | None:
+    read = Fields(obj)
+    read.only(("parameter", *OPERATORS))
+    parameter = read.name("parameter")
+    given = [operator for operator in OPERATORS if operator in obj]
+    operator = given[0] if given else None
+    if len(given) > 1:
+        read.wrong(given[1], f'one comparison per condition, got {listing(given)}; join them with {{"all": [...]}}')
+    elif operator is None:
+        problems.append(Problem(path, f"needs one of {listing(OPERATORS)}"))
+    elif operator != "in":
+        if (objection := scalar_objection(obj[operator])) is not None:
+            read.wrong(operator, objection)
+    elif not isinstance(obj["in"], list | tuple):
+        read.wrong("in", f"must be a list, got {kind(obj['in'])}")
+    else:
+        for index, value in enumerate(obj["in"]):
+            if (objection := scalar_objection(value)) is not None:
+                read.wrong("in", objection, index)
+    problems += [problem.under(*path) for problem in read.problems]
+    if parameter is None or operator is None or read.problems:
+        return None
+    return Leaf(parameter, operator, tuple(obj["in"]) if operator == "in" else obj[operator])

@@ -1,0 +1,116 @@
+"""Hypothesis strategies for spaces, as JSON: every type, scale, step and default, conditions of any shape.
+
+Fixtures because test folders are no packages. Use: `def test_x(space_objects): ... given(space_objects)` or
+`data.draw(space_objects)` with `@given(data=st.data())`.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+SCALARS = st.one_of(st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, -1.25, 1e-9]), st.text("abé ", max_size=3))
+
+
+def _distinct(value: object) -> tuple[bool, object]:
+    return isinstance(value, bool), value
+
+
+@st.composite
+def _domains(draw: DrawFn, finite: bool) -> dict[str, Any]:
+    kind = draw(st.sampled_from(["float", "int", "categorical", "bool", "ordinal", "constant"]))
+    match kind:
+        case "bool":
+            return {"type": kind}
+        case "constant":
+            return {"type": kind, "value": draw(SCALARS)}
+        case "categorical" | "ordinal":
+            choices = draw(st.lists(SCALARS, min_size=1, max_size=4, unique_by=_distinct))
+            return {"type": kind, "choices": choices}
+    log = draw(st.booleans())
+    step: Any = draw(st.integers(1, 3) if kind == "int" else st.sampled_from([0.1, 0.25, 1.0, 1e-3]))
+    steps = draw(st.integers(1, 4))
+    start = draw(st.integers(1, 5) if log else st.integers(-5, 5)) * step
+    low = start if kind == "int" else round(start, 6)
+    high = low + steps * step if kind == "int" else round(low + steps * step, 6)
+    written = {"type": kind, "low": low, "high": high, "log": log}
+    if kind == "int" or finite or draw(st.booleans()):
+        written["step"] = step
+    return written
+
+
+def _values(parameter: dict[str, Any]) -> list[Any]:
+    """Some values that the parameter can take, in order where it has one."""
+    match parameter["type"]:
+        case "bool":
+            return [False, True]
+        case "constant":
+            return [parameter["value"]]
+        case "categorical" | "ordinal":
+            return list(parameter["choices"])
+        case _:
+            return [parameter["low"], parameter["high"]]
+
+
+@st.composite
+def _leaves(draw: DrawFn, parents: list[dict[str, Any]]) -> dict[str, Any]:
+    parent = draw(st.sampled_from(parents))
+    values = _values(parent)
+    ordered = parent["type"] in ("int", "float", "ordinal")
+    operator = draw(st.sampled_from(["equals", "in", "gt", "ge", "lt", "le"] if ordered else ["equals", "in"]))
+    operand: Any
+    match operator:
+        case "in":
+            operand = draw(st.lists(st.sampled_from(values), min_size=1, unique_by=_distinct))
+        case "gt":
+            operand = values[0]
+        case "lt":
+            operand = values[-1]
+        case _:
+            operand = draw(st.sampled_from(values))
+    if operator in ("gt", "lt") and len(values) == 1:
+        operator = "ge"
+    return {"parameter": parent["name"], operator: operand}
+
+
+def _conditions(parents: list[dict[str, Any]]) -> SearchStrategy[dict[str, Any]]:
+    return st.recursive(
+        _leaves(parents),
+        lambda parts: st.one_of(
+            st.builds(lambda inner: {"all": inner}, st.lists(parts, min_size=1, max_size=3)),
+            st.builds(lambda inner: {"any": inner}, st.lists(parts, min_size=1, max_size=3)),
+            st.builds(lambda inner: {"not": inner}, parts),
+        ),
+        max_leaves=4,
+    )
+
+
+@st.composite
+def _spaces(draw: DrawFn, finite: bool) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = []
+    for index in range(draw(st.integers(1, 5))):
+        parameter = {"name": f"p{index}", **draw(_domains(finite))}
+        if parameter["type"] != "constant" and draw(st.booleans()):
+            parameter["default"] = draw(st.sampled_from(_values(parameter)))
+        if parameters and draw(st.booleans()):
+            parameter["when"] = draw(_conditions(parameters))
+        parameters.append(parameter)
+    written: dict[str, Any] = {"parameters": draw(st.permutations(parameters))}
+    if draw(st.booleans()):
+        written["fidelity"] = draw(
+            st.sampled_from([{"name": "r", "low": 1, "high": 9}, {"name": "r", "low": 0.1, "high": 1}])
+        )
+    return written
+
+
+@pytest.fixture(scope="session")
+def space_objects() -> SearchStrategy[dict[str, Any]]:
+    """Any space, as JSON."""
+    return _spaces(finite=False)
+
+
+@pytest.fixture(scope="session")
+def finite_space_objects() -> SearchStrategy[dict[str, Any]]:
+    """Any space with finitely many configs, as JSON."""
+    return _spaces(finite=True)
