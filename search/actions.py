@@ -25,10 +25,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """The trial of this run goes on, from that run's checkpoint, in this slot."""
+    """The trial of this run goes on, from that run's checkpoint, in this slot. `origin` tells the user why."""
 
     slot: Slot
     run: int
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,107 @@
+"""The engine in one process: ask and tell, for notebooks, benchmarks and tests.
+
+    opt = Optimizer(space={...}, algorithm={"name": "random"}, metrics=[{"name": "loss", "direction": "minimize"}])
+    while run := opt.ask():
+        opt.tell(run, {"loss": objective(run.config)})
+    print(opt.best())
+
+The dictionaries are those of a study on the wire.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.actions import Done
+from search.engine import ask
+from search.history import Added, Config, Ended, History, Outcome, Run, RunState
+from search.results import Invalid, best, judge, metrics_of
+from search.spec import StudySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The incumbent. `metrics` are in their own direction, as they were told."""
+
+    config: Config
+    metrics: Mapping[str, float]
+    fidelity: float | int | None
+    trial: int
+    run: int
+
+
+class Optimizer:
+    """Asks and tells one study. Several runs may be open at once and may be told in any order. Not thread-safe.
+
+    Raises InvalidInput (a ValueError) with all problems of the study. `study` and `history` may be read at any time.
+    """
+
+    def __init__(
+        self,
+        space: Mapping[str, Any],
+        metrics: Sequence[Mapping[str, Any]],
+        algorithm: Mapping[str, Any],
+        budget: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        study = {"space": space, "algorithm": algorithm, "metrics": metrics, "budget": budget, "seed": seed}
+        self.study = StudySpec.from_json(study)
+        self.history = History()
+        self.reason: str | None = None
+        self.done = False
+        for advice in self.study.advice:
+            warnings.warn(str(advice), stacklevel=2)
+
+    def ask(self) -> Run | None:
+        """The next run, from now on open.
+
+        None when there is none: `reason` then says why, and `done` whether for good or until a run has been told.
+        """
+        answer = ask(self.study, self.history)
+        if isinstance(answer, Run):
+            self.history.append(Added(answer))
+            self.reason, self.done = None, False
+            return answer
+        self.reason, self.done = f"{answer.reason}: {answer.detail}", isinstance(answer, Done)
+        return None
+
+    def tell(self, run: Run | int, metrics: Mapping[str, object]) -> Outcome:
+        """Ends a run with what it reported; keys that are no metric of the study are ignored.
+
+        A metric that is not finite makes the run failed (`diverged`). So does one that is missing or no number
+        (`error`), with a warning, since that is rather a mistake in the caller's code. Raises ValueError for a run
+        that was never asked for or has ended.
+        """
+        number = self._open(run)
+        verdict = judge(self.study, metrics)
+        outcome = verdict.outcome if isinstance(verdict, Invalid) else verdict
+        self.history.append(Ended(number, outcome))
+        if isinstance(verdict, Invalid) and verdict.failure == "error":
+            warnings.warn(f"run {number} failed: {verdict.message}", stacklevel=2)
+        return outcome
+
+    def fail(self, run: Run | int, failure: str = "error") -> Outcome:
+        """Ends a run as failed, with a class such as error, oom or timeout. Raises ValueError as `tell` does."""
+        outcome = Outcome(RunState.FAILED, failure=failure)
+        self.history.append(Ended(self._open(run), outcome))
+        return outcome
+
+    def best(self) -> Best | None:
+        """The best run at the highest fidelity that has results, None while no run has succeeded."""
+        number = best(self.study, self.history)
+        if number is None:
+            return None
+        run, outcome = self.history.runs[number], self.history.outcome(number)
+        assert outcome is not None
+        return Best(run.config, metrics_of(self.study, outcome), run.fidelity, run.trial, number)
+
+    def _open(self, run: Run | int) -> int:
+        number = run.number if isinstance(run, Run) else run
+        if not 0 <= number < len(self.history.runs):
+            raise ValueError(f"run {number} was never asked for; {len(self.history.runs)} runs were")
+        if self.history.outcome(number) is not None:
+            raise ValueError(f"run {number} has ended already")
+        return number
