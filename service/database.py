@@ -1,0 +1,117 @@
+"""The database: one engine, short transactions, the same code on SQLite (embedded) and PostgreSQL (production).
+
+SQLite runs in WAL mode, so readers never block the writer; every transaction that writes takes the write lock when it
+begins (`BEGIN IMMEDIATE`), because a read lock that is upgraded later fails at once when another writer was faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import Session as Session
+from sqlalchemy.orm import sessionmaker
+
+BUSY_SECONDS = 30
+
+
+class DatabaseError(RuntimeError):
+    """The database cannot be used as it is; the message says what to do."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database did not answer; the same transaction may succeed later."""
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+class Database:
+    """Hands out sessions: one session is one transaction, committed at the end of the block, rolled back on error."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _with_driver(url)
+        self.embedded = self.url.get_backend_name() == "sqlite"
+        if self.embedded:
+            self.engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_SECONDS})
+            event.listen(self.engine, "connect", _set_up_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = sa.create_engine(self.url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def session(self, *, write: bool = True) -> Iterator[Session]:
+        """One transaction. `write=False` promises to only read, and so never waits for a writer.
+
+        Raises DatabaseUnavailable when the connection breaks or no lock can be had; then nothing was stored.
+        """
+        try:
+            with self._sessions() as session, session.begin():
+                session.connection(execution_options={"assay_write": write})
+                yield session
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            raise DatabaseUnavailable(f"the database does not answer: {error.orig}") from error
+
+    def ping(self) -> None:
+        """Raises DatabaseError when the database does not answer or its schema is not the code's."""
+        try:
+            current, head = self.revision(), _head()
+        except sa.exc.SQLAlchemyError as error:
+            raise DatabaseUnavailable(f"the database does not answer: {error.__class__.__name__}") from error
+        if current != head:
+            raise DatabaseError(f"the schema is at revision {current or 'none'}, the code needs {head}: migrate first")
+
+    def revision(self) -> str | None:
+        """The revision of the schema that the database has; None before the first migration."""
+        from alembic.runtime.migration import MigrationContext
+
+        with self.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    def migrate(self) -> None:
+        """Brings the schema to the code's revision. Safe to call at every start."""
+        from migrations.upgrade import upgrade
+
+        with self.engine.begin() as connection:
+            upgrade(connection)
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def _with_driver(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise DatabaseError(f"{url!r} is not a database URL; try postgresql://user:password@host/name") from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise DatabaseError(f"{parsed.get_backend_name()} is not supported; use sqlite or postgresql")
+    return parsed
+
+
+def _head() -> str:
+    from migrations.upgrade import head
+
+    return head()
+
+
+def _set_up_sqlite(connection: object, _record: object) -> None:
+    # The driver's own transaction handling begins too late and in the wrong mode: SQLAlchemy's events do it instead.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("assay_write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,136 @@
+"""What happens next in one study: one transaction that asks the algorithm and stores its decisions.
+
+Nothing is submitted here: the caller carries a plan out after its transaction has been committed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from search import ask_many
+from search.actions import Done, Wait
+from search.history import RunState
+from service.checkpoints import Checkpoints
+from service.database import Session
+from service.engagement import Engagement, fold
+from service.models import Study
+from service.repositories.events import Events
+from service.repositories.runs import RunRow, Runs
+from service.states import StudyState
+from workers.protocol import Assignment
+
+
+class AlgorithmFailed(RuntimeError):
+    """The algorithm raised: a fault of ours, which ends this study and no other."""
+
+
+class Planner:
+    """Plans one study whose row is locked by `session`."""
+
+    def __init__(
+        self, session: Session, study: Study, engagement: Engagement, checkpoints: Checkpoints, owner: str
+    ) -> None:
+        self.study = study
+        self.engagement = engagement
+        self.checkpoints = checkpoints
+        self.owner = owner
+        self.runs = Runs(session)
+        self.events = Events(session)
+        self.assignments: list[Assignment] = []
+        self._keys: dict[str, int] = {}
+        self._test_key: str | None = None
+        self._settled = False
+        self._gone: set[int] = set()
+        self._unused: tuple[str | None] | None = None
+
+    def plan(self, room: int) -> None:
+        """Stores up to `room` new attempts, to be submitted after the commit; or the study's end."""
+        engagement = self.engagement
+        if engagement.stale:
+            engagement.history = fold(engagement.spec, self.runs.all(self.study.id))
+            engagement.stale = False
+        started: list[int] = engagement.pending[:room]
+        answer: Wait | Done | None = None
+        if engagement.out_of_time:
+            started, answer = [], Done("budget", "max_seconds is used up")
+            self._cancel(engagement.pending)
+        elif len(started) < room:
+            added, answer = self._ask(room - len(started))
+            started += added
+        self._settled = answer is not None
+        if isinstance(answer, Done) and not engagement.under_way and not started:
+            self._finish(answer)
+            return
+        self.study.waiting = self._waiting(room, answer)
+        for number in started:
+            self._lease(self.runs.get(self.study.id, number))
+
+    def commit(self) -> None:
+        """Carries over into memory what the transaction has stored; called after the commit."""
+        engagement = self.engagement
+        engagement.keys.update(self._keys)
+        engagement.pending = [number for number in engagement.pending if number not in self._gone]
+        engagement.test_key = self._test_key
+        engagement.settled = self._settled and self._test_key is None
+        engagement.waiting = self.study.waiting
+        if self._unused is not None:
+            self.checkpoints.keep_only(self.study.id, *self._unused)
+
+    def _ask(self, k: int) -> tuple[list[int], Wait | Done | None]:
+        engagement = self.engagement
+        try:
+            decisions, answer = ask_many(engagement.spec, engagement.history, k)
+        except Exception as error:  # whatever an algorithm raises must not take the other studies down
+            raise AlgorithmFailed(f"the algorithm failed: {error!r}") from error
+        for decision in decisions:
+            self.runs.add(self.study, decision)
+        return [decision.number for decision in decisions], answer
+
+    def _waiting(self, room: int, answer: Wait | Done | None) -> str | None:
+        """Why the study starts nothing just now, for people."""
+        if isinstance(answer, Wait):
+            return f"{answer.reason}: {answer.detail}"
+        if room == 0 and not self.engagement.under_way:
+            resources = self.engagement.resources
+            return f"workers: none is free that offers {resources.cpus:g} CPUs and {resources.gpus:g} GPUs"
+        return None
+
+    def _lease(self, row: RunRow) -> None:
+        run = row.run
+        key = uuid.uuid4().hex
+        self.runs.lease(run, key, self.owner)
+        source = self.runs.get(self.study.id, run.resume_from).run.checkpoint if run.resume_from is not None else None
+        target = self.checkpoints.new(self.study.id, run.number, run.attempts)
+        self.assignments.append(
+            self.engagement.assignment(
+                row, key, self.checkpoints.path(source) if source else None, self.checkpoints.path(target)
+            )
+        )
+        self._keys[key] = run.number
+        self._gone.add(run.number)
+
+    def _cancel(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            run = self.runs.get(self.study.id, number).run
+            self.events.move_run(self.study, run, RunState.CANCELLED, {"rule": "max_seconds"})
+            self._gone.add(number)
+
+    def _finish(self, answer: Done) -> None:
+        """Completes the study; before that, its best run is evaluated on the test split, once."""
+        best = self.runs.best(self.study.id, maximize=self.engagement.maximize)
+        if best is None:
+            reason = f"no run succeeded ({answer.detail})"
+            last = self.runs.last_failure(self.study.id)
+            if last is not None:
+                reason += f"; the last one failed with {last.failure_class}: {last.failure_message}"
+            self.events.move_study(self.study, StudyState.FAILED, reason)
+            return
+        untested = self.engagement.untested and self.runs.evaluation(self.study.id) is None
+        if best.run.checkpoint and untested:
+            self._test_key = uuid.uuid4().hex
+            path = self.checkpoints.path(best.run.checkpoint)
+            self.assignments.append(self.engagement.assignment(best, self._test_key, path, None))
+            return
+        self.events.move_study(self.study, StudyState.COMPLETED, f"{answer.reason}: {answer.detail}")
+        self._unused = (best.run.checkpoint,)

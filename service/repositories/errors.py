@@ -1,0 +1,23 @@
+"""What a repository may refuse.
+
+LookupError
+└── NotFound       no such row; `known` holds near names, if there are any
+ValueError
+└── NameTaken      another study has that name
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class NotFound(LookupError):
+    def __init__(self, message: str, known: Sequence[str] = ()) -> None:
+        super().__init__(message + (f"; did you mean {' or '.join(known)}?" if known else ""))
+        self.known = tuple(known)
+
+
+class NameTaken(ValueError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a study named {name!r} exists already")
+        self.name = name

@@ -1,0 +1,160 @@
+"""A pool that does what the test says, and studies to run on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.checkpoints import Checkpoints
+from service.database import Database
+from service.dispatcher import Dispatcher
+from service.lifecycle import create_study
+from service.models import Study
+from service.repositories.studies import Studies
+from workers.protocol import (
+    Assignment,
+    Failed,
+    FailureClass,
+    Finished,
+    PoolEvent,
+    Report,
+    Reported,
+    Resources,
+    Result,
+    Started,
+)
+
+
+class ScriptedPool:
+    """Workers that never do anything by themselves: the test ends their attempts."""
+
+    def __init__(self, workers: int = 2) -> None:
+        self.workers = workers
+        self.open: dict[str, Assignment] = {}
+        self.submitted: list[Assignment] = []
+        self.stopped: list[str] = []
+        self.killed: list[str] = []
+        self.events: list[PoolEvent] = []
+
+    def capacity(self, resources: Resources) -> int:
+        return max(0, self.workers - len(self.open)) if resources.gpus == 0 else 0
+
+    def submit(self, assignment: Assignment) -> None:
+        assert len(self.open) < self.workers, "more was submitted than the pool has room for"
+        self.open[assignment.key] = assignment
+        self.submitted.append(assignment)
+        self.events.append(Started(assignment.key, "worker"))
+
+    def poll(self, timeout: float) -> list[PoolEvent]:
+        events, self.events = self.events, []
+        return events
+
+    def stop(self, key: str) -> None:
+        self.stopped.append(key)
+
+    def kill(self, key: str) -> None:
+        self.killed.append(key)
+        self.open.pop(key, None)
+
+    def shutdown(self) -> None:
+        self.open.clear()
+
+    @property
+    def first(self) -> Assignment:
+        return next(iter(self.open.values()))
+
+    def report(self, assignment: Assignment, step: int, **metrics: float) -> None:
+        self.events.append(Reported(assignment.key, Report(step, metrics)))
+
+    def finish(self, assignment: Assignment, *, stopped: bool = False, **metrics: float) -> None:
+        del self.open[assignment.key]
+        if assignment.checkpoint:
+            assignment.checkpoint.write_text("saved")
+        self.events.append(Finished(assignment.key, Result(metrics, assignment.checkpoint is not None), stopped))
+
+    def fail(self, assignment: Assignment, failure: FailureClass, message: str = "it broke") -> None:
+        del self.open[assignment.key]
+        self.events.append(Failed(assignment.key, failure, message, "Traceback ..."))
+
+
+STUDY: dict[str, Any] = {
+    "name": "s",
+    "space": {
+        "parameters": [
+            {"name": "x0", "type": "float", "low": -5, "high": 10},
+            {"name": "x1", "type": "float", "low": 0, "high": 15},
+        ]
+    },
+    "objective": {"type": "function", "function": "branin"},
+    "metrics": [{"name": "loss", "direction": "minimize"}],
+    "algorithm": {"name": "random"},
+    "budget": {"max_runs": 4},
+    "parallelism": 2,
+}
+HYPERBAND = {
+    "space": {**STUDY["space"], "fidelity": {"name": "epochs", "low": 1, "high": 9}},
+    "algorithm": {"name": "hyperband", "eta": 3},
+}
+
+
+@pytest.fixture
+def pool() -> ScriptedPool:
+    return ScriptedPool()
+
+
+@pytest.fixture
+def study_payload() -> dict[str, Any]:
+    return dict(STUDY)
+
+
+@pytest.fixture
+def hyperband_payload() -> dict[str, Any]:
+    return {**STUDY, **HYPERBAND, "budget": {"max_runs": 22}}
+
+
+@pytest.fixture
+def create(sqlite_database: Database) -> Callable[..., int]:
+    """Stores a study, `STUDY` with changes, and answers its id."""
+
+    def make(payload: dict[str, Any] | None = None, **changes: Any) -> int:
+        with sqlite_database.session() as session:
+            return create_study(session, {**(payload or STUDY), **changes}).id
+
+    return make
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path / "checkpoints")
+
+
+@pytest.fixture
+def dispatcher(sqlite_database: Database, pool: ScriptedPool, checkpoints: Checkpoints) -> Iterator[Dispatcher]:
+    dispatcher = Dispatcher(sqlite_database, pool, checkpoints, exclusive=True)
+    yield dispatcher
+    dispatcher.hand_over()
+
+
+@pytest.fixture
+def turn(dispatcher: Dispatcher) -> Callable[[], None]:
+    """One turn of the dispatcher's loop that looks at the studies whatever the clock says."""
+    return lambda: take_turn(dispatcher)
+
+
+def take_turn(dispatcher: Dispatcher) -> None:
+    dispatcher._next_look = 0.0
+    dispatcher.step(0.0)
+
+
+@pytest.fixture
+def show(sqlite_database: Database) -> Callable[[], Study]:
+    """The study `s` as it is stored."""
+
+    def read(name: str = "s") -> Study:
+        with sqlite_database.session(write=False) as session:
+            return Studies(session).get(name)
+
+    return read

@@ -1,0 +1,411 @@
+"""The dispatcher against a pool that does what the test says: every way in which a run can end, and every crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from search.history import RunState
+from service.checkpoints import Checkpoints
+from service.database import Database, DatabaseUnavailable
+from service.dispatcher import Dispatcher
+from service.lifecycle import cancel_study, pause_study, resume_study
+from service.models import Attempt, Run, Study
+from service.repositories.events import Events
+from service.repositories.reports import Reports
+from service.repositories.runs import Runs
+from service.states import StudyState
+from workers.protocol import FailureClass
+
+Create = Callable[..., int]
+Turn = Callable[[], None]
+Show = Callable[[], Study]
+
+
+def runs_of(database: Database, study_id: int) -> list[Run]:
+    with database.session(write=False) as session:
+        return [row.run for row in Runs(session).all(study_id)]
+
+
+def event_types(database: Database, study_id: int) -> list[str]:
+    with database.session(write=False) as session:
+        return [event.type for event in Events(session).after(study_id, 0, 1000)]
+
+
+def drive(pool: Any, turn: Turn, loss: Callable[[Any], float]) -> None:
+    """Ends everything that is submitted until nothing more is."""
+    turn()
+    while pool.open:
+        for assignment in list(pool.open.values()):
+            pool.finish(assignment, loss=loss(assignment))
+        turn()
+
+
+def test_a_study_runs_to_its_end(create: Create, pool: Any, turn: Turn, show: Show, sqlite_database: Database) -> None:
+    study_id = create()
+    drive(pool, turn, lambda a: a.config["x0"])
+    turn()
+    study = show()
+    assert (study.state, study.reason) == (StudyState.COMPLETED, "budget: max_runs: 4 runs were started")
+    runs = runs_of(sqlite_database, study_id)
+    assert [run.state for run in runs] == [RunState.SUCCEEDED] * 4
+    assert [run.number for run in runs] == [0, 1, 2, 3]
+    assert event_types(sqlite_database, study_id)[0] == "study.created"
+    assert event_types(sqlite_database, study_id)[-2:] == ["study.tested", "study.completed"]
+    with sqlite_database.session(write=False) as session:
+        best = Runs(session).best(study_id, maximize=False)
+        evaluation = Runs(session).evaluation(study_id)
+    assert best
+    assert evaluation
+    assert best.run.value == min(run.value for run in runs if run.value is not None)
+    assert evaluation.run == best.run.number
+
+
+def test_the_best_run_is_tested_once_and_its_checkpoint_kept(
+    create: Create, pool: Any, turn: Turn, checkpoints: Checkpoints
+) -> None:
+    create()
+    drive(pool, turn, lambda a: a.config["x0"])
+    tests = [a for a in pool.submitted if a.task == "test"]
+    assert len(tests) == 1
+    best = min((a for a in pool.submitted if a.task == "train"), key=lambda a: a.config["x0"])
+    assert tests[0].resume_from == best.checkpoint
+    assert [path for path in checkpoints.folder.rglob("*") if path.is_file()] == [best.checkpoint]
+
+
+def test_no_more_runs_than_parallelism_and_workers(create: Create, pool: Any, turn: Turn) -> None:
+    create(parallelism=1)
+    turn()
+    assert len(pool.open) == 1
+    create(name="t", parallelism=8)
+    turn()
+    assert len(pool.open) == 2
+
+
+def test_free_workers_are_shared_between_studies(create: Create, pool: Any, turn: Turn) -> None:
+    pool.workers = 4
+    create(name="a", parallelism=8, budget={"max_runs": 8})
+    create(name="b", parallelism=8, budget={"max_runs": 8})
+    turn()
+    assert len(pool.submitted) == 4
+    assert len({assignment.seed for assignment in pool.submitted}) == 2, "same study seed, two trials of each"
+
+
+def test_a_promotion_continues_from_the_checkpoint_of_its_trial(
+    create: Create, pool: Any, turn: Turn, hyperband_payload: dict[str, Any], sqlite_database: Database
+) -> None:
+    study_id = create(hyperband_payload)
+    drive(pool, turn, lambda a: a.config["x0"])
+    by_number = {run.number: run for run in runs_of(sqlite_database, study_id)}
+    promoted = [run for run in by_number.values() if run.resume_from is not None]
+    assert promoted
+    for run in promoted:
+        source = by_number[run.resume_from or 0]
+        assert (source.trial, source.rung) == (run.trial, run.rung - 1)
+        assert source.checkpoint is None, "superseded by the promoted run's own"
+    assignments = {a.checkpoint: a for a in pool.submitted}
+    assert all(a.resume_from in assignments for a in assignments.values() if a.resume_from and a.task == "train")
+    for a in assignments.values():
+        if a.task == "train" and a.resume_from:
+            assert assignments[a.resume_from].seed == a.seed, "a trial keeps its seed"
+
+
+def test_a_failed_run_is_recorded_with_its_class_and_the_study_goes_on(
+    create: Create, pool: Any, turn: Turn, show: Show, sqlite_database: Database
+) -> None:
+    study_id = create()
+    turn()
+    pool.fail(pool.first, FailureClass.DIVERGED, "val_loss is nan at step 3")
+    pool.finish(pool.first, loss=float("nan"))
+    drive(pool, turn, lambda a: 1.0)
+    assert show().state == StudyState.COMPLETED
+    first, second, *_ = runs_of(sqlite_database, study_id)
+    assert (first.state, first.failure_class) == (RunState.FAILED, "diverged")
+    assert first.failure_message == "val_loss is nan at step 3"
+    assert first.failure_traceback
+    assert (second.state, second.failure_class, second.metrics) == (RunState.FAILED, "diverged", None)
+
+
+def test_a_study_in_which_nothing_succeeds_fails_and_says_why(
+    create: Create, pool: Any, turn: Turn, show: Show
+) -> None:
+    create()
+    turn()
+    while pool.open:
+        pool.fail(pool.first, FailureClass.ERROR, "no such file: train.csv")
+        turn()
+    assert show().state == StudyState.FAILED
+    assert "no such file: train.csv" in (show().reason or "")
+
+
+def test_a_lost_worker_gives_a_new_attempt_until_the_third(
+    create: Create, pool: Any, turn: Turn, sqlite_database: Database
+) -> None:
+    study_id = create(parallelism=1)
+    turn()
+    first = pool.first
+    pool.report(first, 1, loss=0.5)
+    pool.fail(first, FailureClass.LOST)
+    turn()
+    again = pool.first
+    assert (again.config, again.seed, again.resume_from) == (first.config, first.seed, first.resume_from)
+    assert again.key != first.key
+    assert again.checkpoint != first.checkpoint, "a lost worker that still writes does not disturb the new one"
+    run = runs_of(sqlite_database, study_id)[0]
+    assert (run.state, run.attempts) == (RunState.PENDING, 2)
+    assert "run.retried" in event_types(sqlite_database, study_id)
+    for _ in range(2):
+        pool.fail(pool.first, FailureClass.LOST, "the worker died")
+        turn()
+    run = runs_of(sqlite_database, study_id)[0]
+    assert (run.state, run.failure_class, run.attempts) == (RunState.FAILED, "lost", 3)
+    with sqlite_database.session(write=False) as session:
+        assert Reports(session).page(study_id, 10) == [], "the reports of a lost attempt are not shown"
+
+
+def test_late_words_of_a_given_up_attempt_change_nothing(
+    create: Create, pool: Any, turn: Turn, sqlite_database: Database
+) -> None:
+    study_id = create(parallelism=1)
+    turn()
+    first = pool.first
+    pool.fail(first, FailureClass.LOST)
+    turn()
+    pool.open[first.key] = first
+    pool.finish(first, loss=-1.0)
+    turn()
+    assert runs_of(sqlite_database, study_id)[0].state == RunState.RUNNING
+
+
+def test_pausing_lets_open_runs_end_and_starts_none(
+    create: Create, pool: Any, turn: Turn, show: Show, sqlite_database: Database
+) -> None:
+    create()
+    turn()
+    with sqlite_database.session() as session:
+        pause_study(session, "s")
+    pool.finish(pool.first, loss=1.0)
+    pool.finish(pool.first, loss=2.0)
+    turn()
+    turn()
+    assert not pool.open
+    assert show().state == StudyState.PAUSED
+    with sqlite_database.session() as session:
+        resume_study(session, "s")
+    drive(pool, turn, lambda a: 3.0)
+    assert show().state == StudyState.COMPLETED
+    assert len([a for a in pool.submitted if a.task == "train"]) == 4
+
+
+def test_cancelling_kills_what_runs_and_ignores_its_results(
+    create: Create, pool: Any, turn: Turn, show: Show, sqlite_database: Database
+) -> None:
+    study_id = create()
+    turn()
+    keys = set(pool.open)
+    pool.finish(pool.first, loss=1.0)
+    with sqlite_database.session() as session:
+        cancel_study(session, "s")
+    turn()
+    turn()
+    assert show().state == StudyState.CANCELLED
+    assert set(pool.killed) <= keys
+    assert not pool.open
+    assert {run.state for run in runs_of(sqlite_database, study_id)} == {RunState.CANCELLED}
+
+
+def test_when_time_is_used_up_open_runs_are_stopped(
+    create: Create, pool: Any, turn: Turn, show: Show, sqlite_database: Database
+) -> None:
+    study_id = create(budget={"max_seconds": 1000})
+    turn()
+    pool.finish(pool.first, loss=1.0)
+    turn()
+    with sqlite_database.session() as session:
+        study = session.get(Study, study_id)
+        assert study
+        study.active_seconds = 1001
+    turn()
+    assert set(pool.stopped) == set(pool.open)
+    for assignment in list(pool.open.values()):
+        pool.finish(assignment, stopped=True, loss=5.0)
+    drive(pool, turn, lambda a: 1.0)
+    assert (show().state, show().reason) == (StudyState.COMPLETED, "budget: max_seconds is used up")
+    assert [run.state for run in runs_of(sqlite_database, study_id)] == ["succeeded", "stopped", "stopped"]
+
+
+def test_a_study_that_asks_for_more_than_there_is_says_what_it_waits_for(
+    create: Create, pool: Any, turn: Turn, show: Show
+) -> None:
+    create(resources={"cpus": 1, "gpus": 1})
+    turn()
+    assert show().waiting == "workers: none is free that offers 1 CPUs and 1 GPUs"
+
+
+def test_a_barrier_is_named_while_a_bracket_waits(
+    create: Create, pool: Any, turn: Turn, show: Show, hyperband_payload: dict[str, Any]
+) -> None:
+    pool.workers = 64
+    create(hyperband_payload, parallelism=64, algorithm={"name": "hyperband", "eta": 3, "max_open_brackets": 1})
+    turn()
+    assert (show().waiting or "").startswith("barrier: ")
+
+
+def test_an_algorithm_that_raises_fails_its_study_alone(
+    create: Create, pool: Any, turn: Turn, show: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import service.planner
+
+    real = service.planner.ask_many
+
+    def ask_many(spec: Any, history: Any, k: int) -> Any:
+        if spec.seed == 13:
+            raise ZeroDivisionError("a bug")
+        return real(spec, history, k)
+
+    monkeypatch.setattr(service.planner, "ask_many", ask_many)
+    create(name="broken", seed=13)
+    create()
+    drive(pool, turn, lambda a: 1.0)
+    assert show("broken").state == StudyState.FAILED
+    assert "a bug" in (show("broken").reason or "")
+    assert show("s").state == StudyState.COMPLETED
+
+
+class Flaky:
+    """A database whose commits fail on demand, after everything was written."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.embedded = database.embedded
+        self.failures = 0
+
+    @contextmanager
+    def session(self, *, write: bool = True) -> Any:
+        fail = write and self.failures > 0
+        self.failures -= fail
+        try:
+            with self.database.session(write=write) as session:
+                yield session
+                if fail:
+                    session.flush()
+                    raise DatabaseUnavailable("the connection broke")
+        finally:
+            pass
+
+
+@pytest.mark.parametrize("fails_at", range(12))
+def test_a_commit_that_fails_loses_nothing_and_repeats_nothing(
+    create: Create,
+    pool: Any,
+    checkpoints: Checkpoints,
+    sqlite_database: Database,
+    hyperband_payload: dict[str, Any],
+    fails_at: int,
+) -> None:
+    """At whichever write the database breaks, the study ends as if it had not."""
+    study_id = create(hyperband_payload, parallelism=1)
+    flaky = Flaky(sqlite_database)
+    dispatcher = Dispatcher(flaky, pool, checkpoints, exclusive=True)  # type: ignore[arg-type]
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        dispatcher._next_look = 0.0
+        flaky.failures = 1 if turns == fails_at else 0
+        turns += 1
+        try:
+            dispatcher.step(0.0)
+        except DatabaseUnavailable:
+            dispatcher._next_look = 0.0
+            dispatcher.step(0.0)
+
+    drive(pool, turn, lambda a: a.config["x0"])
+    dispatcher.hand_over()
+    _expect_undisturbed(sqlite_database, study_id)
+    assert len({(a.config["x0"], a.fidelity) for a in pool.submitted if a.task == "train"}) == 22
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 2, 5, 9, 14, 21])
+def test_a_killed_dispatcher_is_continued_by_the_next(
+    create: Create,
+    pool: Any,
+    checkpoints: Checkpoints,
+    sqlite_database: Database,
+    hyperband_payload: dict[str, Any],
+    killed_after: int,
+) -> None:
+    study_id = create(hyperband_payload, parallelism=1)
+    killed = Dispatcher(sqlite_database, pool, checkpoints, exclusive=True)
+    killed.step(0.0)
+    for _ in range(killed_after):
+        pool.finish(pool.first, loss=pool.first.config["x0"])
+        killed.step(0.0)
+    fresh_pool = type(pool)()
+    successor = Dispatcher(sqlite_database, fresh_pool, checkpoints, exclusive=True)
+
+    def turn() -> None:
+        successor._next_look = 0.0
+        successor.step(0.0)
+
+    drive(fresh_pool, turn, lambda a: a.config["x0"])
+    successor.hand_over()
+    _expect_undisturbed(sqlite_database, study_id)
+    with sqlite_database.session(write=False) as session:
+        attempts = [session.get(Attempt, (study_id, killed_after, n)) for n in (1, 2)]
+        if killed_after < 22:
+            assert [a.state if a else None for a in attempts] == ["lost", "succeeded"]
+
+
+def _expect_undisturbed(database: Database, study_id: int) -> None:
+    """One worker, so the study is the same however often it was disturbed: one cycle of (1..9, eta 3, ceil)."""
+    runs = runs_of(database, study_id)
+    assert [run.state for run in runs] == [RunState.SUCCEEDED] * 22
+    assert [run.number for run in runs] == list(range(22))
+    sizes: dict[tuple[int, int], int] = {}
+    for run in runs:
+        sizes[run.bracket, run.rung] = sizes.get((run.bracket, run.rung), 0) + 1
+    assert sizes == {(0, 0): 9, (0, 1): 3, (0, 2): 1, (1, 1): 5, (1, 2): 1, (2, 2): 3}
+    first = [run.trial for run in runs if run.resume_from is None]
+    assert first == sorted(set(first)), "no trial was done twice"
+
+
+def test_a_lease_that_was_taken_over_ends_the_work_of_its_former_owner(
+    create: Create, pool: Any, checkpoints: Checkpoints, sqlite_database: Database
+) -> None:
+    study_id = create()
+    former = Dispatcher(sqlite_database, pool, checkpoints, lease_seconds=-1)  # its leases are expired when taken
+    former.step(0.0)
+    key = pool.first.key
+    successor_pool = type(pool)()
+    successor = Dispatcher(sqlite_database, successor_pool, checkpoints)
+    successor.step(0.0)
+    assert len(successor_pool.open) == 2
+    pool.finish(pool.first, loss=-100.0)
+    former._next_look = float("inf")  # it has not noticed yet
+    former.step(0.0)
+    assert key not in [a.key for a in successor_pool.submitted]
+    assert {run.state for run in runs_of(sqlite_database, study_id)} == {RunState.PENDING}, (
+        "its late word is not stored"
+    )
+    successor.hand_over()
+
+
+def test_handing_over_leaves_runs_pending_and_leases_free(
+    create: Create, pool: Any, checkpoints: Checkpoints, sqlite_database: Database, show: Show
+) -> None:
+    study_id = create()
+    dispatcher = Dispatcher(sqlite_database, pool, checkpoints)
+    dispatcher.step(0.0)
+    dispatcher.step(0.0)
+    dispatcher.hand_over()
+    assert not pool.open
+    assert show().owner is None
+    assert {run.state for run in runs_of(sqlite_database, study_id)} == {RunState.PENDING}
+    with sqlite_database.session(write=False) as session:
+        attempt = session.get(Attempt, (study_id, 0, 1))
+    assert attempt
+    assert attempt.state == "preempted"
