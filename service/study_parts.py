@@ -1,7 +1,7 @@
 """The parts of a study, as types that say what they are in OpenAPI.
 
-What the parts mean is checked by those who carry them out (`spaces`, `search`, the objective): here they are objects, and
-the tables that check them describe them too.
+What a part means is checked by those who carry it out (`spaces`, `search`, the objective): here it is an object, and
+the tables that check it describe it too.
 """
 
 from __future__ import annotations

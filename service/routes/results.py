@@ -1,0 +1,32 @@
+"""What a study has found: its best run, and how the lead changed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service import schemas, views
+from service.problems import documented
+from service.repositories.errors import NotFound
+from service.repositories.runs import Runs
+from service.repositories.studies import Studies
+from service.routes.parameters import DatabaseOfApp, StudyName
+
+router = APIRouter(prefix="/studies/{name}", tags=["results"], responses=documented(404, 422))
+
+
+@router.get("/best", summary="What is best?")
+def get_best(name: StudyName, database: DatabaseOfApp) -> schemas.Best:
+    """The best run at the highest fidelity that has results. 404 while no run has succeeded."""
+    with database.session(write=False) as session:
+        best = views.best(Runs(session), Studies(session).get(name))
+    if best is None:
+        raise NotFound(f"no run of study {name!r} has succeeded yet")
+    return best
+
+
+@router.get("/incumbents", summary="How the best run changed over time")
+def list_incumbents(name: StudyName, database: DatabaseOfApp) -> schemas.Listing[schemas.Incumbent]:
+    """Oldest first; the last one is the best run."""
+    with database.session(write=False) as session:
+        trace = views.incumbents(Runs(session), Studies(session).get(name))
+    return schemas.Listing[schemas.Incumbent](items=trace)

@@ -1,0 +1,162 @@
+"""From rows to the JSON of the API. What is derived (the best run, a trial's state) is derived here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from search.history import RunState
+from service import models, schemas
+from service.models import utcnow
+from service.repositories.runs import RunRow, Runs
+from service.states import StudyState
+from service.study_parts import Number, Resources, plain_number
+
+
+def study(runs: Runs, row: models.Study) -> schemas.Study:
+    """A study with its counts and its best run."""
+    return studies(runs, [row])[0]
+
+
+def studies(runs: Runs, rows: Sequence[models.Study]) -> list[schemas.Study]:
+    counts = runs.counts(row.id for row in rows)
+    return [_study(runs, row, counts[row.id]) for row in rows]
+
+
+def _study(runs: Runs, row: models.Study, counts: dict[str, int]) -> schemas.Study:
+    spent = runs.spent(row.id)
+    leader = runs.best(row.id, maximize=_maximize(row))
+    return schemas.Study(
+        id=str(row.id),
+        name=row.name,
+        state=StudyState(row.state),
+        reason=row.reason,
+        space=row.spec["space"],
+        objective=row.spec["objective"],
+        metrics=row.spec["metrics"],
+        algorithm=row.spec["algorithm"],
+        budget=row.spec["budget"],
+        parallelism=row.spec["parallelism"],
+        resources=Resources(**row.spec["resources"]),
+        seed=row.spec["seed"],
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        counts=schemas.Counts(trials=spent.trials, **counts),
+        spent=schemas.Spent(
+            runs=spent.runs,
+            trials=spent.trials,
+            fidelity=spent.runs if spent.fidelity is None else plain_number(spent.fidelity),
+            seconds=row.elapsed(utcnow()),
+        ),
+        waiting=row.waiting,
+        best=schemas.BestRun(**_result(leader)) if leader else None,
+        test=_test(runs, row),
+        last_event=row.last_event,
+    )
+
+
+def best(runs: Runs, row: models.Study) -> schemas.Best | None:
+    """The best run of a study with the evaluation on the test split; None while no run has succeeded."""
+    leader = runs.best(row.id, maximize=_maximize(row))
+    return schemas.Best(**_result(leader), study=row.name, test=_test(runs, row)) if leader else None
+
+
+def incumbents(runs: Runs, row: models.Study) -> list[schemas.Incumbent]:
+    """The runs that became the best one when they ended, oldest first."""
+    started = row.started_at or row.created_at
+    trace = []
+    for leader in runs.incumbents(row.id, maximize=_maximize(row)):
+        finished = leader.run.finished_at
+        assert finished, "a run that succeeded has ended"
+        seconds = (finished - started).total_seconds()
+        trace.append(schemas.Incumbent(**_result(leader), finished_at=finished, seconds=seconds))
+    return trace
+
+
+def trial(row: models.Trial, runs: Sequence[models.Run]) -> schemas.Trial:
+    """A trial, from its runs by number."""
+    first, latest = runs[0], runs[-1]
+    success = next((run for run in reversed(runs) if run.state == RunState.SUCCEEDED), None)
+    return schemas.Trial(
+        number=row.number,
+        state=RunState(latest.state),
+        config=row.config,
+        fidelity=_number(success.fidelity) if success else None,
+        metrics=success.metrics if success else None,
+        runs=[run.number for run in runs],
+        failure=schemas.Failure.model_validate(_failure(latest)) if latest.failure_class else None,
+        origin=first.origin,
+        created_at=row.created_at,
+        finished_at=latest.finished_at,
+    )
+
+
+def run(row: RunRow) -> schemas.Run:
+    it = row.run
+    return schemas.Run(
+        number=it.number,
+        trial=it.trial,
+        state=RunState(it.state),
+        kind="supernet" if it.kind == "supernet" else "train",
+        bracket=it.bracket,
+        rung=it.rung,
+        fidelity=_number(it.fidelity),
+        config=row.trial.config,
+        origin=it.origin,
+        resume_from=it.resume_from,
+        metrics=it.metrics,
+        failure=schemas.RunFailure.model_validate({**_failure(it), "traceback": it.failure_traceback})
+        if it.failure_class
+        else None,
+        attempts=it.attempts,
+        created_at=it.created_at,
+        started_at=it.started_at,
+        finished_at=it.finished_at,
+        seconds=(it.finished_at - it.started_at).total_seconds() if it.started_at and it.finished_at else None,
+    )
+
+
+def report(row: models.Report, trial: int) -> schemas.Report:
+    return schemas.Report(
+        id=row.id,
+        trial=trial,
+        run=row.run,
+        step=plain_number(row.step),
+        metrics=row.metrics,
+        seconds=row.seconds,
+        created_at=row.created_at,
+    )
+
+
+def event(row: models.Event) -> schemas.Event:
+    return schemas.Event(
+        seq=row.seq, type=row.type, run=row.run, trial=row.trial, data=row.data, created_at=row.created_at
+    )
+
+
+def _maximize(row: models.Study) -> bool:
+    return bool(row.spec["metrics"][0]["direction"] == "maximize")
+
+
+def _result(row: RunRow) -> dict[str, Any]:
+    return {
+        "trial": row.run.trial,
+        "run": row.run.number,
+        "fidelity": _number(row.run.fidelity),
+        "config": row.trial.config,
+        "metrics": row.run.metrics,
+    }
+
+
+def _test(runs: Runs, row: models.Study) -> schemas.Test | None:
+    found = runs.evaluation(row.id)
+    return schemas.Test(run=found.run, trial=found.trial, metrics=found.metrics) if found else None
+
+
+def _failure(run: models.Run) -> dict[str, Any]:
+    return {"class": run.failure_class, "message": run.failure_message or ""}
+
+
+def _number(stored: float | None) -> Number | None:
+    return None if stored is None else plain_number(stored)

@@ -1,0 +1,140 @@
+"""The description of the API is complete, and its routes are what clients rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from service.schemas import EXAMPLE_STUDY
+
+ROUTES = {
+    "GET /api/v1/algorithms": "list_algorithms",
+    "GET /api/v1/datasets": "list_datasets",
+    "GET /api/v1/families": "list_families",
+    "GET /api/v1/studies": "list_studies",
+    "GET /api/v1/studies/{name}": "get_study",
+    "GET /api/v1/studies/{name}/best": "get_best",
+    "GET /api/v1/studies/{name}/events": "stream_events",
+    "GET /api/v1/studies/{name}/incumbents": "list_incumbents",
+    "GET /api/v1/studies/{name}/reports": "list_reports",
+    "GET /api/v1/studies/{name}/runs": "list_runs",
+    "GET /api/v1/studies/{name}/runs/{number}": "get_run",
+    "GET /api/v1/studies/{name}/trials": "list_trials",
+    "GET /api/v1/studies/{name}/trials/{number}": "get_trial",
+    "GET /healthz": "get_health",
+    "GET /readyz": "get_readiness",
+    "POST /api/v1/studies": "create_study",
+    "POST /api/v1/studies/{name}/cancel": "cancel_study",
+    "POST /api/v1/studies/{name}/pause": "pause_study",
+    "POST /api/v1/studies/{name}/resume": "resume_study",
+}
+
+
+@pytest.fixture
+def description(api: httpx.Client) -> dict[str, Any]:
+    answer: dict[str, Any] = api.get("http://test/openapi.json").json()
+    return answer
+
+
+def operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_the_routes(description: dict[str, Any]) -> None:
+    assert {route: operation["operationId"] for route, operation in operations(description)} == ROUTES
+
+
+def test_every_operation_is_described(description: dict[str, Any]) -> None:
+    for route, operation in operations(description):
+        assert operation["summary"][0].isupper(), route
+        assert len(operation["tags"]) == 1, route
+        success = next(response for status, response in operation["responses"].items() if status < "400")
+        (content,) = success["content"].values()
+        assert "schema" in content or "itemSchema" in content, route
+
+
+def test_problems_are_described_as_problems(description: dict[str, Any]) -> None:
+    for route, operation in operations(description):
+        for status, response in operation["responses"].items():
+            if status >= "400":
+                assert response["content"] == {
+                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+                }, route
+    assert "HTTPValidationError" not in description["components"]["schemas"]
+
+
+def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield node["$ref"]
+            node = list(node.values())
+        if isinstance(node, list):
+            for item in node:
+                yield from references(item)
+
+    found = set(references(description))
+    assert found
+    for reference in found:
+        target: Any = description
+        for step in reference.removeprefix("#/").split("/"):
+            target = target[step]
+
+
+def schema_of(description: dict[str, Any], name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}", "components": description["components"]}
+
+
+def test_the_example_fits_its_schema(description: dict[str, Any]) -> None:
+    schema = schema_of(description, "StudyCreate")
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(EXAMPLE_STUDY, schema)
+    assert description["components"]["schemas"]["StudyCreate"]["examples"] == [EXAMPLE_STUDY]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"algorithm": {"name": "hyperband", "etaa": 3}},
+        {"algorithm": {"name": "nobody"}},
+        {"budget": {"max_run": 6}},
+        {"metrics": []},
+        {"metrics": [{"name": "loss", "direction": "max"}]},
+        {"name": "a/b"},
+        {"parallelism": 0},
+        {"surplus": 1},
+    ],
+    ids=str,
+)
+def test_what_the_service_refuses_does_not_fit_the_schema(description: dict[str, Any], change: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**EXAMPLE_STUDY, **change}, schema_of(description, "StudyCreate"))
+
+
+ANSWERS = {
+    "studies/s": "Study",
+    "studies/s/best": "Best",
+    "studies/s/trials/0": "Trial",
+    "studies/s/runs/0": "Run",
+    "studies": "Page_Study_",
+    "studies/s/trials": "Page_Trial_",
+    "studies/s/runs": "Page_Run_",
+    "studies/s/reports": "Page_Report_",
+    "studies/s/incumbents": "Listing_Incumbent_",
+    "families": "Listing_Family_",
+    "datasets": "Listing_Dataset_",
+    "algorithms": "Listing_AlgorithmRow_",
+    "nowhere": "Problem",
+}
+
+
+def test_answers_fit_their_schema(api: httpx.Client, finished: str, description: dict[str, Any]) -> None:
+    for path, name in ANSWERS.items():
+        jsonschema.validate(api.get(path).json(), schema_of(description, name))
