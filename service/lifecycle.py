@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from workers.objectives import check
-
 from search import StudySpec
 from search.history import RunState
 from service.database import Session
@@ -16,6 +14,7 @@ from service.repositories.runs import Runs
 from service.repositories.studies import Studies
 from service.states import AttemptState, StudyState
 from spaces.errors import InvalidInput, Problem
+from workers.objectives import check
 
 SEARCH_KEYS = ("space", "algorithm", "metrics", "budget", "parallelism", "seed")
 DEFAULTS: Json = {"parallelism": 1, "seed": 0, "budget": {}, "resources": {"cpus": 1, "gpus": 0}}

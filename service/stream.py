@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import json
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
-from fastapi.sse import ServerSentEvent
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from service import models, views
@@ -24,6 +25,7 @@ from service.repositories.studies import Studies
 from service.states import StudyState
 
 INTERVAL_SECONDS = 0.5
+KEEPALIVE_SECONDS = 15.0
 RETRY_MILLISECONDS = 1000
 BATCH = 500
 
@@ -41,10 +43,10 @@ class Position:
 class Batch:
     """What is new. `full` says that more is waiting; `end` is how the study ended, if all of it has been sent."""
 
-    messages: list[ServerSentEvent]
+    messages: list[bytes]
     position: Position
     full: bool
-    end: ServerSentEvent | None
+    end: bytes | None
 
 
 def begin(database: Database, study: str, after: int) -> Position:
@@ -58,9 +60,13 @@ def begin(database: Database, study: str, after: int) -> Position:
         return Position(study, after, Reports(session).last_id_before(row.id, seen.created_at))
 
 
-async def follow(database: Database, position: Position, closing: threading.Event) -> AsyncIterator[ServerSentEvent]:
-    """Everything after `position`: until the study has ended, the client is gone, or the server is closing."""
-    yield ServerSentEvent(comment=f"the events of {position.study}", retry=RETRY_MILLISECONDS)
+async def follow(database: Database, position: Position, closing: threading.Event) -> AsyncIterator[bytes]:
+    """Everything after `position`: until the study has ended, the client is gone, or the server is closing.
+
+    A comment is sent where nothing else is for a while, so that nobody in between takes the connection for dead.
+    """
+    yield format_sse_event(comment=f"the events of {position.study}", retry=RETRY_MILLISECONDS)
+    silent = 0.0
     while not closing.is_set():
         try:
             batch = await run_in_threadpool(_read, database, position)
@@ -72,8 +78,13 @@ async def follow(database: Database, position: Position, closing: threading.Even
             yield batch.end
             return
         position = batch.position
-        if not batch.full:
-            await asyncio.sleep(INTERVAL_SECONDS)
+        if batch.full:
+            continue
+        await asyncio.sleep(INTERVAL_SECONDS)
+        silent = 0.0 if batch.messages else silent + INTERVAL_SECONDS
+        if silent >= KEEPALIVE_SECONDS:
+            silent = 0.0
+            yield KEEPALIVE_COMMENT
 
 
 def _read(database: Database, position: Position) -> Batch:
@@ -95,9 +106,7 @@ def _read(database: Database, position: Position) -> Batch:
     )
 
 
-def _in_order(
-    events: Sequence[models.Event], reports: Sequence[tuple[models.Report, int]]
-) -> Iterator[ServerSentEvent]:
+def _in_order(events: Sequence[models.Event], reports: Sequence[tuple[models.Report, int]]) -> Iterator[bytes]:
     """Both kinds by time, each kind in its own order."""
     timed_events = ((row.created_at, _event(row)) for row in events)
     timed_reports = ((row.created_at, _report(row, trial)) for row, trial in reports)
@@ -105,13 +114,13 @@ def _in_order(
         yield message
 
 
-def _event(row: models.Event) -> ServerSentEvent:
-    return ServerSentEvent(event=row.type, id=str(row.seq), raw_data=views.event(row).model_dump_json())
+def _event(row: models.Event) -> bytes:
+    return format_sse_event(event=row.type, id=str(row.seq), data_str=views.event(row).model_dump_json())
 
 
-def _report(row: models.Report, trial: int) -> ServerSentEvent:
-    return ServerSentEvent(event="report", raw_data=views.report(row, trial).model_dump_json())
+def _report(row: models.Report, trial: int) -> bytes:
+    return format_sse_event(event="report", data_str=views.report(row, trial).model_dump_json())
 
 
-def _end(study: models.Study) -> ServerSentEvent:
-    return ServerSentEvent(event="end", data={"state": study.state, "reason": study.reason})
+def _end(study: models.Study) -> bytes:
+    return format_sse_event(event="end", data_str=json.dumps({"state": study.state, "reason": study.reason}))

@@ -51,10 +51,6 @@ class Reports:
             query = query.where(Run.trial == trial)
         return [(report, number) for report, number in self.session.execute(query)]
 
-    def last_id(self, study_id: int) -> int:
-        """The id of the newest report; 0 without any."""
-        return self.session.scalar(sa.select(sa.func.max(Report.id)).where(Report.study_id == study_id)) or 0
-
     def last_id_before(self, study_id: int, moment: datetime) -> int:
         """The id of the newest report that was stored before `moment`; 0 without any."""
         query = sa.select(Report.id).where(Report.study_id == study_id, Report.created_at < moment)

@@ -141,7 +141,7 @@ class Runs:
         trial = self.session.get(Trial, (study_id, number))
         if trial is None:
             raise NotFound(f"the study has no trial {number}")
-        return trial, self._runs_of(study_id, [number])[number]
+        return self.with_runs(study_id, [trial])[0]
 
     def trials(
         self, study_id: int, limit: int, after: int | None = None, state: RunState | None = None
@@ -151,25 +151,17 @@ class Runs:
         if after is not None:
             query = query.where(Trial.number > after)
         if state is not None:
-            latest = (
-                sa.select(sa.func.max(Run.number))
-                .where(Run.study_id == Trial.study_id, Run.trial == Trial.number)
-                .correlate(Trial)
-                .scalar_subquery()
-            )
-            query = query.join(
-                Run, (Run.study_id == Trial.study_id) & (Run.trial == Trial.number) & (Run.number == latest)
-            ).where(Run.state == state)
-        trials = self.session.scalars(query).all()
-        runs = self._runs_of(study_id, [trial.number for trial in trials])
-        return [(trial, runs[trial.number]) for trial in trials]
+            latest = newest_of_each_trial(study_id)
+            query = query.join(latest, latest.c.trial == Trial.number).where(latest.c.state == state)
+        return self.with_runs(study_id, self.session.scalars(query).all())
 
-    def _runs_of(self, study_id: int, trials: Sequence[int]) -> dict[int, list[Run]]:
-        found: dict[int, list[Run]] = {number: [] for number in trials}
-        query = sa.select(Run).where(Run.study_id == study_id, Run.trial.in_(trials)).order_by(Run.number)
+    def with_runs(self, study_id: int, trials: Sequence[Trial]) -> Sequence[tuple[Trial, Sequence[Run]]]:
+        """These trials of one study, each with its runs by number."""
+        found: dict[int, list[Run]] = {trial.number: [] for trial in trials}
+        query = sa.select(Run).where(Run.study_id == study_id, Run.trial.in_(found)).order_by(Run.number)
         for run in self.session.scalars(query):
             found[run.trial].append(run)
-        return found
+        return [(trial, found[trial.number]) for trial in trials]
 
     def counts(self, study_ids: Iterable[int]) -> dict[int, dict[str, int]]:
         """For each study the number of runs per state (only states that occur)."""
@@ -202,7 +194,7 @@ class Runs:
 
     def best(self, study_id: int, *, maximize: bool) -> RunRow | None:
         """The incumbent: the best value at the highest fidelity that has results; ties go to the lower trial."""
-        succeeded = (Run.study_id == study_id) & (Run.state == RunState.SUCCEEDED)
+        succeeded = (Run.study_id == study_id) & (Run.state == RunState.SUCCEEDED) & (Run.kind == "train")
         highest = self.session.scalar(sa.select(sa.func.max(Run.fidelity)).where(succeeded))
         query = _rows().where(succeeded)
         if highest is not None:
@@ -211,8 +203,8 @@ class Runs:
         row = self.session.execute(query.order_by(value, Run.trial).limit(1)).one_or_none()
         return RunRow(row[0], row[1]) if row else None
 
-    def incumbents(self, study_id: int, *, maximize: bool) -> Sequence[RunRow]:
-        """The runs that became the best one when they ended, oldest first: `search.incumbents`, from the rows."""
+    def leaders(self, study_id: int, *, maximize: bool) -> Sequence[int]:
+        """The numbers of the runs that took the lead, in that order: `search.incumbents`, from the rows."""
         results = self.session.execute(
             sa.select(Run.number, Run.fidelity, Run.value, Run.trial)
             .where(Run.study_id == study_id, Run.state == RunState.SUCCEEDED, Run.kind == "train")
@@ -226,8 +218,14 @@ class Runs:
             if leader is None or rank < leader:
                 leader = rank
                 numbers.append(number)
+        return numbers
+
+    def incumbents(self, study_id: int, *, maximize: bool) -> Sequence[RunRow]:
+        """The runs that took the lead, oldest first; the last one is the best."""
         # As literals: a database counts parameters, and there is no bound on how often the lead changes.
-        leaders: sa.BindParameter[list[int]] = sa.bindparam("leaders", numbers, expanding=True, literal_execute=True)
+        leaders: sa.BindParameter[Sequence[int]] = sa.bindparam(
+            "leaders", self.leaders(study_id, maximize=maximize), expanding=True, literal_execute=True
+        )
         rows = self.session.execute(
             _rows().where(Run.study_id == study_id, Run.number.in_(leaders)).order_by(Run.ended_event)
         )
@@ -247,3 +245,11 @@ class Runs:
 
 def _rows() -> sa.Select[Run, Trial]:
     return sa.select(Run, Trial).join(Trial, (Trial.study_id == Run.study_id) & (Trial.number == Run.trial))
+
+
+def newest_of_each_trial(study_id: int, state: RunState | None = None) -> sa.Subquery:
+    """The latest run of each trial (of those in `state`): its trial, state and value."""
+    newest = sa.select(sa.func.max(Run.number)).where(Run.study_id == study_id).group_by(Run.trial)
+    if state is not None:
+        newest = newest.where(Run.state == state)
+    return sa.select(Run.trial, Run.state, Run.value).where(Run.study_id == study_id, Run.number.in_(newest)).subquery()

@@ -275,7 +275,6 @@ def test_reports_of_lost_attempts_are_kept_but_not_shown(database: Database) -> 
         assert [(r.attempt, r.metrics["loss"], trial) for r, trial in page] == [(2, 0.7, 0)]
         assert reports.page(study_id, 10, after=page[-1][0].id) == []
         assert reports.page(study_id, 10, run=1) == []
-        assert reports.last_id(study_id) == page[-1][0].id
 
 
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:

@@ -125,10 +125,23 @@ def test_a_stream_ends_when_its_client_goes_away(server: Any, live: httpx.Client
     assert server.requests == 0
 
 
+def test_clients_that_leave_at_any_moment_leave_no_error_behind(
+    server: Any, live: httpx.Client, finished: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for chunks in range(20):
+        with live.stream("GET", f"studies/{finished}/events") as answer:
+            for _ in zip(range(chunks % 5), answer.iter_raw(100), strict=False):
+                pass
+    deadline = time.monotonic() + 30
+    while server.requests and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
 def test_a_silent_stream_is_kept_alive(
     live: httpx.Client, study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.05)
+    monkeypatch.setattr("service.stream.KEEPALIVE_SECONDS", 0.5)
     with live.stream("GET", "studies/s/events", params={"after": 1}) as answer:
         assert any(chunk == b": ping\n\n" for chunk in answer.iter_bytes())
 

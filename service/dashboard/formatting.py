@@ -1,0 +1,109 @@
+"""How values are written for people: the filters of the templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def number(value: float | int | None, digits: int = 4) -> str:
+    """Significant digits without noise: 0.0123, 12500, 3.2e-07; a dash for nothing."""
+    if value is None:
+        return "–"
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 10**6):
+        return f"{value:.0f}" if abs(value) < 10**9 else f"{value:.{digits}g}"
+    if 1e-4 <= abs(value) < 1e6:
+        return f"{float(f'{value:.{digits}g}'):.10f}".rstrip("0").rstrip(".")
+    return f"{value:.{digits}g}"
+
+
+def count(value: float | int) -> str:
+    """A count with thin spaces between thousands: 10 000. A fractional amount keeps its digits."""
+    return f"{value:,.0f}".replace(",", "\u202f") if float(value).is_integer() else number(value)
+
+
+def duration(seconds: float | None) -> str:
+    """The two largest units: 850 ms, 42 s, 3 min 12 s, 5 h 02 min, 3 d 4 h."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    whole = int(seconds)
+    if whole < MINUTE:
+        return f"{whole} s"
+    if whole < HOUR:
+        return f"{whole // MINUTE} min {whole % MINUTE:02d} s"
+    if whole < DAY:
+        return f"{whole // HOUR} h {whole % HOUR // MINUTE:02d} min"
+    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+
+
+def ago(text: str, now: datetime | None = None) -> str:
+    """How long ago an RFC 3339 time was, coarsely enough to stay true while somebody reads."""
+    moment = datetime.fromisoformat(text)
+    seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
+    if seconds < MINUTE:
+        return "just now"
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)} min ago"
+    if seconds < DAY:
+        return f"{int(seconds // HOUR)} h ago"
+    if seconds < 30 * DAY:
+        return f"{int(seconds // DAY)} d ago"
+    return moment.strftime("%Y-%m-%d")
+
+
+def objective(value: Mapping[str, Any]) -> str:
+    """An objective in a few words: `train lenet digits`."""
+    return " ".join(part for part in value.values() if isinstance(part, str))
+
+
+def algorithm(value: Mapping[str, Any]) -> str:
+    """An algorithm with its options: `hyperband eta=3`."""
+    return " ".join([value["name"], *_pairs({key: option for key, option in value.items() if key != "name"})])
+
+
+def origin(value: Mapping[str, Any]) -> str:
+    """Why a point was tried, as the sampler told it: `sampler random, parents 3, 7`."""
+    return ", ".join(pair.replace("=", " ", 1) for pair in _pairs(value)) or "not recorded"
+
+
+def sentence(message: str) -> str:
+    """A message as a sentence of its own."""
+    text = message[:1].upper() + message[1:]
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def segment(value: object) -> str:
+    """One segment of a URL's path."""
+    return quote(str(value), safe="")
+
+
+def _pairs(values: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={_plain(value)}" for key, value in values.items()]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "number": number,
+    "count": count,
+    "duration": duration,
+    "ago": ago,
+    "objective": objective,
+    "algorithm": algorithm,
+    "origin": origin,
+    "segment": segment,
+    "sentence": sentence,
+}

@@ -1,0 +1,285 @@
+"""A study in a real browser: it grows while somebody looks, and it can be steered."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from service.checkpoints import Checkpoints
+from service.database import Database
+from service.dispatcher import Dispatcher
+from workers.pools.local import LocalPool
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome is installed"),
+]
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+LIVE: dict[str, Any] = {
+    "space": {
+        "parameters": [
+            {"name": "x0", "type": "float", "low": -5, "high": 10},
+            {"name": "x1", "type": "float", "low": 0, "high": 15},
+            {"name": "kind", "type": "categorical", "choices": [HOSTILE, "plain"]},
+        ],
+        "fidelity": {"name": "epochs", "low": 1, "high": 9},
+    },
+    "objective": {"type": "function", "function": "branin", "seconds_per_step": 0.05, "failure_rate": 0.2},
+    "algorithm": {"name": "hyperband", "eta": 3},
+    "budget": {"max_runs": 2000},
+}
+
+
+class Server:
+    """The app on a socket, in a thread of its own."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._socket]))
+
+    def stop(self) -> None:
+        self.app.state.closing.set()
+        self._server.should_exit = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def server(app: FastAPI) -> Iterator[Server]:
+    server = Server(app)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def work(sqlite_database: Database, tmp_path: Path) -> Iterator[None]:
+    """Two workers carry out whatever is stored."""
+    stopping = threading.Event()
+    pool = LocalPool(2)
+    dispatcher = Dispatcher(sqlite_database, pool, Checkpoints(tmp_path / "checkpoints"), exclusive=True)
+    thread = threading.Thread(target=dispatcher.run, args=(stopping,), daemon=True)
+    thread.start()
+    yield
+    stopping.set()
+    thread.join(30)
+    pool.shutdown()
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Any, server: Server) -> Iterator[Any]:
+    """A tab that must end without an error on its console and without a request to anywhere else."""
+    context = chromium.new_context(base_url=server.url)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    troubles: list[str] = []
+    loads: list[str] = []
+    page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("dialog", lambda dialog: troubles.append(f"a dialog: {dialog.message}"))
+    page.on("request", lambda request: None if request.url.startswith(server.url) else troubles.append(request.url))
+    page.on("load", lambda: loads.append(page.url))
+    page.troubles, page.loads = troubles, loads
+    yield page
+    context.close()
+    assert troubles == []
+
+
+def inked(page: Any, chart: str) -> int:
+    """How many pixels of the chart's canvas are in the colour of the incumbent."""
+    return int(
+        page.evaluate(
+            """(selector) => {
+                const canvas = document.querySelector(selector + " canvas");
+                if (!canvas) return 0;
+                const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                let count = 0;
+                for (let i = 0; i < data.length; i += 4) {
+                    if (data[i] === 0xd9 && data[i + 1] === 0x48 && data[i + 2] === 0x0f) count += 1;
+                }
+                return count;
+            }""",
+            chart,
+        )
+    )
+
+
+def wait_for(page: Any, condition: Callable[[], object]) -> None:
+    for _ in range(300):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it did not happen within 30 s")
+
+
+def newest(page: Any) -> int:
+    return int(page.locator("#trials tbody").first.get_attribute("data-trial"))
+
+
+@pytest.mark.usefixtures("work")
+def test_a_running_study_grows_and_can_be_paused(
+    tab: Any, stage_on: Callable[..., Any], sqlite_database: Database
+) -> None:
+    stage_on(sqlite_database, **LIVE)
+    tab.goto("/studies/s")
+    wait_for(tab, lambda: inked(tab, "#outcomes") > 0 and inked(tab, "#curves") > 0)
+    first = newest(tab)
+    tab.locator(f"#trial-{first} button.expand").click()
+    wait_for(tab, lambda: newest(tab) > first + 2)
+    assert tab.locator(f"#detail-{first}").is_visible(), "what was opened stays open while the table grows"
+    assert len(tab.loads) == 1, "nothing of this took a reload"
+    assert "Trial" in tab.locator("#trials").inner_text()
+
+    tab.get_by_role("button", name="Pause").click()
+    playwright.expect(tab.locator(".heading .badge")).to_have_text("paused")
+    tab.get_by_role("button", name="Resume").click()
+    playwright.expect(tab.locator(".heading .badge")).to_have_text("active")
+
+    tab.get_by_role("button", name="Cancel…").click()
+    tab.get_by_role("button", name="Keep it").click()
+    playwright.expect(tab.locator(".heading .badge")).to_have_text("active")
+    tab.get_by_role("button", name="Cancel…").click()
+    tab.get_by_role("button", name="Cancel the study").click()
+    playwright.expect(tab.locator(".heading .badge")).to_have_text("cancelled")
+    assert len(tab.loads) == 1
+
+
+@pytest.mark.usefixtures("work")
+def test_the_list_grows_while_somebody_looks(tab: Any, server: Server, study_payload: dict[str, Any]) -> None:
+    tab.goto("/")
+    playwright.expect(tab.get_by_text("No studies yet")).to_be_visible()
+    httpx.post(f"{server.url}/api/v1/studies", json={**study_payload, "name": "fresh"}).raise_for_status()
+    playwright.expect(tab.get_by_role("link", name="fresh")).to_be_visible()
+    playwright.expect(tab.locator("#studies .badge")).to_have_text("completed")
+    assert len(tab.loads) == 1
+
+
+def test_the_table_is_ordered_and_filtered_in_place(tab: Any, stage: Any) -> None:
+    for trial, value in enumerate([0.5, None, 0.25]):
+        stage.end(stage.start(trial), value)
+    tab.goto("/studies/s")
+    tab.get_by_role("link", name="loss").click()
+    playwright.expect(tab.locator("#trials tbody").first).to_have_id("trial-2")
+    playwright.expect(tab).to_have_url(re.compile(r"\?sort=best$"))
+    assert tab.locator("#trials th[aria-sort=ascending]").inner_text().startswith("loss")
+    tab.get_by_role("navigation", name="Trials by state").get_by_role("link", name="failed").click()
+    playwright.expect(tab.locator("#trials tbody")).to_have_count(1)
+    tab.get_by_role("button", name="Trial 1: details").press("Enter")
+    playwright.expect(tab.get_by_text("it broke")).to_be_visible()
+    assert len(tab.loads) == 1
+    tab.go_back()
+    playwright.expect(tab.locator("#trials tbody")).to_have_count(3)
+
+
+def test_pointing_at_a_row_brings_out_its_curve(tab: Any, stage: Any) -> None:
+    for trial in range(3):
+        run = stage.start(trial)
+        stage.report(run, s1=0.9, s2=0.5 + trial / 10, s3=0.4 + trial / 10)
+        stage.end(run, 0.4 + trial / 10)
+    tab.goto("/studies/s")
+    wait_for(tab, lambda: inked(tab, "#curves") > 0)
+    strong = inked(tab, "#curves")
+    tab.locator("#trial-1 td").first.hover()
+    wait_for(tab, lambda: inked(tab, "#curves") < strong)
+    playwright.expect(tab.locator("#trial-1")).to_have_class(re.compile("focused"))
+
+
+def test_the_best_config_is_copied(tab: Any, stage: Any) -> None:
+    stage.end(stage.start(0, x0=1.5, x1=2.0), 0.75)
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.goto("/studies/s")
+    tab.get_by_role("button", name="Copy env").click()
+    playwright.expect(tab.get_by_role("button", name="Copied")).to_be_visible()
+    assert tab.evaluate("navigator.clipboard.readText()") == "X0=1.5\nX1=2.0"
+
+
+def test_a_lost_service_is_told_and_the_page_comes_back(tab: Any, stage: Any, app: FastAPI) -> None:
+    tab.goto("/studies/s")
+    tab.wait_for_function("document.querySelector('#connection').hidden")
+    tab.context.set_offline(True)
+    app.state.closing.set()
+    playwright.expect(tab.get_by_text("Reconnecting…")).to_be_visible()
+    app.state.closing.clear()
+    stage.end(stage.start(0), 0.5)
+    tab.context.set_offline(False)
+    playwright.expect(tab.get_by_text("Reconnecting…")).to_be_hidden()
+    playwright.expect(tab.locator("#trial-0")).to_be_visible()
+    # The browser itself notes every attempt that found nobody.
+    tab.troubles[:] = [line for line in tab.troubles if "ERR_INTERNET_DISCONNECTED" not in line]
+
+
+def test_an_action_that_is_too_late_says_why(tab: Any, stage: Any, server: Server) -> None:
+    tab.route(
+        re.compile(r"/events\?after"), lambda route: route.abort()
+    )  # so that the page does not learn of it before
+    tab.goto("/studies/s")
+    httpx.post(f"{server.url}/api/v1/studies/s/cancel").raise_for_status()
+    tab.get_by_role("button", name="Pause").click()
+    playwright.expect(tab.get_by_role("alert")).to_contain_text("cannot become paused")
+    playwright.expect(tab.locator(".heading .badge")).to_have_text("cancelled")
+    # The browser itself notes the refusal and the streams that were cut.
+    tab.troubles[:] = [line for line in tab.troubles if not line.startswith("Failed to load resource")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_no_page_is_wider_than_the_screen(chromium: Any, server: Server, stage: Any, width: int, scheme: str) -> None:
+    stage.end(stage.start(0), 0.5)
+    context = chromium.new_context(base_url=server.url, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    for path in ("/", "/studies/s", "/nowhere"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_without_scripts_the_study_is_all_there(chromium: Any, server: Server, stage: Any) -> None:
+    stage.end(stage.start(0), 0.5)
+    context = chromium.new_context(base_url=server.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/studies/s")
+    assert page.get_by_text("sampler random").is_visible(), "details that a script would unfold"
+    playwright.expect(page.locator("#outcomes noscript")).to_be_visible()
+    assert not page.get_by_role("button", name="Pause").is_visible()
+    page.get_by_role("navigation", name="Trials by state").get_by_role("link", name="failed").click()
+    assert page.get_by_text("No trial is failed").is_visible()
+    context.close()
