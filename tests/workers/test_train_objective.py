@@ -1,0 +1,131 @@
+"""What `check` says about studies that cannot be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from workers.objectives import check
+from workers.objectives.train import TrainObjective
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "studies").glob("*.yaml"))
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    return {
+        "space": {
+            "parameters": [
+                {"name": "lr", "type": "float", "low": 1e-4, "high": 0.3, "log": True},
+                {"name": "optimizer", "type": "categorical", "choices": ["sgd", "adamw"]},
+            ],
+            "fidelity": {"name": "epochs", "low": 1, "high": 27},
+        },
+        "objective": {"type": "train", "family": "lenet", "dataset": "digits"},
+        "metrics": [{"name": "val_accuracy", "direction": "maximize"}],
+        **changes,
+    }
+
+
+def objective(**changes: Any) -> dict[str, Any]:
+    fields = {"type": "train", "family": "lenet", "dataset": "digits", **changes}
+    return study(objective={name: value for name, value in fields.items() if value is not None})
+
+
+def parameters(*items: Any) -> dict[str, Any]:
+    return study(space={"parameters": list(items)})
+
+
+def fidelity(**changes: Any) -> dict[str, Any]:
+    return study(space={"parameters": [], "fidelity": {"name": "epochs", "low": 1, "high": 9, **changes}})
+
+
+def found(study: dict[str, Any]) -> dict[tuple[Any, ...], str]:
+    problems = TrainObjective().check(study["objective"], study)
+    return {problem.path: problem.message for problem in problems}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_well(path: Path) -> None:
+    assert check(yaml.safe_load(path.read_text())) == []
+
+
+WIDTH = {"name": "width", "type": "int", "low": 16, "high": 256}
+
+
+@pytest.mark.parametrize(
+    ("study", "path", "words"),
+    [
+        (objective(family="lennet"), ("objective", "family"), ["lenet", "mlp"]),
+        (objective(family=["lenet"]), ("objective", "family"), ["lenet"]),
+        (objective(family=None), ("objective", "family"), ["required", "lenet", "mlp"]),
+        (objective(dataset="digit"), ("objective", "dataset"), ["digits"]),
+        (objective(dataset=None), ("objective", "dataset"), ["required", "digits"]),
+        (objective(famly="mlp"), ("objective", "famly"), ["family"]),
+        (objective(split_seed=-1), ("objective", "split_seed"), ["0"]),
+        (objective(split_seed=True), ("objective", "split_seed"), ["integer"]),
+        (objective(epochs=3), ("objective", "epochs"), ["fidelity"]),
+        ({**objective(epochs="3"), "space": {"parameters": []}}, ("objective", "epochs"), ["integer"]),
+        (parameters({**WIDTH, "name": "widht"}), ("space", "parameters", 0, "name"), ["width", "lr"]),
+        (parameters(WIDTH, {**WIDTH, "name": "depth"}), ("space", "parameters", 1, "name"), ["lenet"]),
+        (parameters({**WIDTH, "low": 0}), ("space", "parameters", 0, "low"), ["2"]),
+        (parameters({**WIDTH, "type": "float"}), ("space", "parameters", 0, "type"), ["int"]),
+        (
+            parameters({"name": "optimizer", "type": "categorical", "choices": ["sgd", "adamv"]}),
+            ("space", "parameters", 0, "choices", 1),
+            ["adamw"],
+        ),
+        (
+            parameters({"name": "momentum", "type": "float", "low": 0.0, "high": 0.9}),
+            ("space", "parameters", 0, "name"),
+            ["optimizer", "sgd", "rmsprop"],
+        ),
+        (fidelity(name="epoch"), ("space", "fidelity", "name"), ["epochs"]),
+        (fidelity(low=0.5), ("space", "fidelity", "low"), ["whole"]),
+        (fidelity(type="float"), ("space", "fidelity", "type"), ["int"]),
+        (study(metrics=[{"name": "val_acuracy"}]), ("metrics", 0, "name"), ["val_accuracy", "val_loss"]),
+    ],
+)
+def test_what_is_wrong_where_and_what_is_known(study: dict[str, Any], path: tuple[Any, ...], words: list[str]) -> None:
+    problems = found(study)
+    assert list(problems) == [path]
+    assert all(word in problems[path] for word in words), problems[path]
+
+
+def test_a_conditional_parent_may_make_a_hyperparameter_read() -> None:
+    optimizer = {"name": "optimizer", "type": "categorical", "choices": ["sgd", "adamw"]}
+    momentum = {"name": "momentum", "type": "float", "low": 0.0, "high": 0.99}
+    assert found(parameters(optimizer, momentum)) == {}
+
+
+def test_everything_is_said_at_once() -> None:
+    wrong = study(
+        space={"parameters": [{**WIDTH, "name": "widht"}, {**WIDTH, "low": 0}], "fidelity": {"name": "steps"}},
+        objective={"type": "train", "family": "lenet", "dataset": "digits", "colour": 1, "split_seed": "x"},
+        metrics=[{"name": "val_accuracy"}, {"name": "f1"}],
+    )
+    assert set(found(wrong)) == {
+        ("objective", "colour"),
+        ("objective", "split_seed"),
+        ("space", "parameters", 0, "name"),
+        ("space", "parameters", 1, "low"),
+        ("space", "fidelity", "name"),
+        ("metrics", 1, "name"),
+    }
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"space": None},
+        {"space": {"parameters": None, "fidelity": []}},
+        {"space": {"parameters": [None, {}, {"name": 3}, {"name": "lr"}, {"name": "lr", "type": []}]}},
+        {"space": {"parameters": [{"name": "momentum", "type": "float"}, {"name": "optimizer", "choices": 3}]}},
+        {"metrics": None},
+        {"metrics": [None, {"name": 3}, "val_loss"]},
+    ],
+)
+def test_what_others_check_does_not_break_this_check(broken: dict[str, Any]) -> None:
+    assert all(path[0] == "space" for path in found(study(**broken)))

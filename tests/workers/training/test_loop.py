@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spaces import Space
+from workers.catalogue import FAMILIES, TASK_METRICS
+from workers.objectives.train import TrainObjective
+from workers.protocol import Assignment, Failure, FailureClass
+from workers.training import loop
+from workers.training.recipe import DEFAULT_LR, RECIPE
+
+RICH = {"dropout": 0.3, "augmentation": "manual", "label_smoothing": 0.1, "batch_size": 128, "width": 24}
+SGD = {**RICH, "optimizer": "sgd", "momentum": 0.9, "nesterov": True, "clip": "norm"}
+ADAMW = {**RICH, "optimizer": "adamw", "augmentation": "trivialaugment"}
+CHOICES = [
+    {each.name: choice}
+    for each in RECIPE
+    for choice in each.domain().get("choices", ())
+    if each.name in ("schedule", "activation", "norm", "init")
+]
+
+
+@pytest.mark.parametrize("family", ["mlp", "lenet"])
+@pytest.mark.parametrize("config", [SGD, ADAMW], ids=["sgd", "adamw"])
+def test_three_runs_equal_one_bit_for_bit(
+    family: str, config: dict[str, Any], train: Callable[..., Any], tmp_path: Path
+) -> None:
+    whole = train(family, config, 9, 9, checkpoint=tmp_path / "whole")
+    first = train(family, config, 1, 9, checkpoint=tmp_path / "1")
+    second = train(family, config, 3, 9, resume_from=tmp_path / "1", checkpoint=tmp_path / "3")
+    third = train(family, config, 9, 9, resume_from=tmp_path / "3", checkpoint=tmp_path / "9")
+
+    pieces = [*first.reports, *second.reports, *third.reports]
+    assert [report.step for report in pieces] == list(range(1, 10))
+    assert [report.metrics for report in pieces] == [report.metrics for report in whole.reports]
+    assert third.result == whole.result
+    weights, expected = load_file(tmp_path / "9"), load_file(tmp_path / "whole")
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("optimizer", DEFAULT_LR)
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_every_optimizer_continues_exactly(
+    optimizer: str, momentum: float, train: Callable[..., Any], tmp_path: Path
+) -> None:
+    config = {"optimizer": optimizer, "momentum": momentum, "batch_size": 256, "width": 16}
+    whole = train("mlp", config, 2, 2, checkpoint=tmp_path / "whole")
+    train("mlp", config, 1, 2, checkpoint=tmp_path / "1")
+    rest = train("mlp", config, 2, 2, resume_from=tmp_path / "1", checkpoint=tmp_path / "2")
+    assert rest.result.metrics == whole.result.metrics
+    assert (tmp_path / "2").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_a_report_per_epoch_and_a_result(train: Callable[..., Any], tmp_path: Path) -> None:
+    trained = train("mlp", epochs=3, checkpoint=tmp_path / "deep" / "checkpoint")
+    assert [report.step for report in trained.reports] == [1, 2, 3]
+    assert set(trained.result.metrics) == {*TASK_METRICS["classification"], "lr"}
+    assert trained.result.metrics == trained.reports[-1].metrics
+    assert trained.result.checkpointed
+    assert (tmp_path / "deep" / "checkpoint").is_file()
+    assert trained.reports[0].metrics["train_loss"] > trained.reports[2].metrics["train_loss"]
+    assert trained.reports[2].metrics["val_accuracy"] > 0.8
+    assert not train("mlp").result.checkpointed
+
+
+def test_a_stop_saves_and_ends_at_once(train: Callable[..., Any], tmp_path: Path) -> None:
+    whole = train("mlp", epochs=3, maximum=9)
+    stopped = train("mlp", epochs=9, maximum=9, checkpoint=tmp_path / "c", stop_after=2)
+    assert [report.step for report in stopped.reports] == [1, 2]
+    assert stopped.result.metrics == whole.reports[1].metrics
+    later = train("mlp", epochs=3, maximum=9, resume_from=tmp_path / "c")
+    assert later.result.metrics == whole.result.metrics
+
+
+def test_a_checkpoint_that_is_there_already_needs_no_epoch(train: Callable[..., Any], tmp_path: Path) -> None:
+    done = train("mlp", epochs=2, maximum=9, checkpoint=tmp_path / "c")
+    again = train("mlp", epochs=2, maximum=9, resume_from=tmp_path / "c", checkpoint=tmp_path / "d")
+    assert again.reports == []
+    assert again.result == done.result
+    assert (tmp_path / "d").read_bytes() == (tmp_path / "c").read_bytes()
+
+
+def test_the_schedule_spans_the_highest_fidelity(train: Callable[..., Any]) -> None:
+    short, long = train("mlp", {"schedule": "linear"}, 2, 2), train("mlp", {"schedule": "linear"}, 2, 20)
+    assert short.result.metrics["lr"] < 0.1 * long.result.metrics["lr"]
+
+
+def test_the_seed_decides(train: Callable[..., Any]) -> None:
+    metrics = [train("mlp", RICH, seed=seed).result.metrics for seed in (1, 1, 2)]
+    assert metrics[0] == metrics[1] != metrics[2]
+
+
+def test_threads_do_not_disturb_each_other(train: Callable[..., Any]) -> None:
+    alone = [train("mlp", RICH, 3, seed=seed).result.metrics for seed in (1, 2)]
+    together: dict[int, Any] = {}
+
+    def run(seed: int) -> None:
+        together[seed] = train("mlp", RICH, 3, seed=seed).result.metrics
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [together[1], together[2]] == alone
+
+
+@pytest.mark.parametrize("config", CHOICES, ids=lambda config: "-".join(*config.items()))
+@pytest.mark.parametrize("family", ["mlp", "lenet"])
+def test_every_choice_of_the_recipe_learns(family: str, config: dict[str, Any], train: Callable[..., Any]) -> None:
+    first, *_, last = train(family, {**config, "width": 16, "lr": 1e-3, "warmup": 0}, 4).reports
+    assert last.metrics["train_loss"] < first.metrics["train_loss"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_any_config_of_the_standard_space_trains_or_fails_by_name(family: str, train: Callable[..., Any]) -> None:
+    space = Space.from_json({"parameters": FAMILIES[family].parameters("image")})
+    for seed in range(8):
+        config = {**space.sample(np.random.default_rng(seed)), "width": 32}
+        try:
+            metrics = train(family, config).result.metrics
+        except Failure as failure:
+            assert failure.failure in (FailureClass.DIVERGED, FailureClass.INFEASIBLE)  # noqa: PT017  # either is well
+        else:
+            assert all(map(math.isfinite, metrics.values()))
+
+
+def test_divergence_names_the_step(train: Callable[..., Any]) -> None:
+    config = {"optimizer": "sgd", "lr": 100, "warmup": 0, "norm": "none", "momentum": 0.99}
+    with pytest.raises(Failure, match=r"step \d+ of \d+ in epoch 1") as caught:
+        train("mlp", config, 2)
+    assert caught.value.failure is FailureClass.DIVERGED
+
+
+def test_what_cannot_be_built_fails_before_any_data_is_loaded(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(loop, "training_data")
+    with pytest.raises(Failure, match="batch_size is 1") as caught:
+        train("mlp", {"batch_size": 1})
+    assert caught.value.failure is FailureClass.INFEASIBLE
+
+
+def test_single_examples_train_without_batch_norm(train: Callable[..., Any]) -> None:
+    assert (
+        train("mlp", {"batch_size": 1, "norm": "layer", "width": 16, "lr": 1e-3}).result.metrics["val_accuracy"] > 0.5
+    )
+
+
+def assignment(**changes: Any) -> Assignment:
+    objective = {"type": "train", "family": "lenet", "dataset": "digits", **changes.pop("objective", {})}
+    return Assignment(**{"key": "1", "objective": objective, "config": {}, "seed": 0, **changes})
+
+
+def finish(assignment: Assignment) -> int:
+    """The number of reports."""
+    return sum(1 for _ in TrainObjective().train(assignment))
+
+
+def test_without_a_fidelity_the_objective_or_the_family_says_how_long() -> None:
+    assert finish(assignment(objective={"epochs": 2, "family": "mlp"})) == 2
+    assert finish(assignment(objective={"family": "mlp"})) == FAMILIES["mlp"].epochs
+
+
+def test_the_final_test_reads_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    finish(assignment(fidelity=("epochs", 9, 9), checkpoint=path))
+    metrics = TrainObjective().test(assignment(resume_from=path, task="test"))
+    assert set(metrics) == {"test_accuracy", "test_loss"}
+    assert metrics["test_accuracy"] > 0.96
+    assert metrics == TrainObjective().test(assignment(resume_from=path, task="test"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_defaults_are_strong(family: str, train: Callable[..., Any]) -> None:
+    assert train(family, epochs=27).result.metrics["val_accuracy"] >= {"mlp": 0.98, "lenet": 0.985}[family]

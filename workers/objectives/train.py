@@ -1,0 +1,139 @@
+"""The objective `train`: a network family, trained on a dataset.
+
+    objective: {type: train, family: lenet, dataset: digits}
+
+Options: `split_seed` draws another split of the dataset into train, validation and test; `epochs` is the length of a
+training where the space has no fidelity. The space may name any hyperparameter of the family and of the recipe; the
+others keep their defaults. What is available, and within which limits, stands in `workers.catalogue`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from spaces.checks import unknown
+from spaces.errors import Problem
+from spaces.values import kind, listing, show
+from workers.catalogue import DATASETS, FAMILIES, TASK_METRICS, Dataset, Family
+from workers.protocol import Assignment, Metrics, Training
+from workers.training.hyperparameters import Hyperparameter
+
+OPTIONS = ("type", "family", "dataset", "split_seed", "epochs")
+MAX_OPTION = 2**31 - 1
+
+Row = TypeVar("Row", Family, Dataset)
+
+
+class TrainObjective:
+    """A `workers.protocol.Objective`. Only a run itself loads torch."""
+
+    def check(self, objective: Mapping[str, Any], study: Mapping[str, Any]) -> Sequence[Problem]:
+        problems = list(_option_problems(objective))
+        family = _row(FAMILIES, objective.get("family"))
+        dataset = _row(DATASETS, objective.get("dataset"))
+        space = study.get("space")
+        if family and dataset and not family.fits(dataset):
+            problems.append(Problem(("objective", "family"), _misfit(family, dataset)))
+        elif family and isinstance(space, Mapping):
+            problems += _parameter_problems(family, dataset, space)
+        if family and isinstance(space, Mapping):
+            problems += _fidelity_problems(family, objective, space)
+        if dataset:
+            problems += _metric_problems(dataset, study)
+        return problems
+
+    def train(self, assignment: Assignment) -> Training:
+        from workers.training import loop
+
+        return (yield from loop.train(assignment))
+
+    def test(self, assignment: Assignment) -> Metrics:
+        from workers.training import loop
+
+        return loop.test(assignment)
+
+
+def _option_problems(objective: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in objective:
+        if name not in OPTIONS:
+            yield Problem(("objective", str(name)), unknown("field", name, OPTIONS))
+    for field, table in (("family", FAMILIES), ("dataset", DATASETS)):
+        row = objective.get(field)
+        if field not in objective:
+            yield Problem(("objective", field), f"is required (known: {listing(table)})")
+        elif not isinstance(row, str) or row not in table:
+            yield Problem(("objective", field), unknown(field, row, list(table)))
+    for field, least in (("split_seed", 0), ("epochs", 1)):
+        value = objective.get(field, least)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MAX_OPTION:
+            got = show(value) if isinstance(value, int | float) else kind(value)
+            yield Problem(("objective", field), f"must be an integer from {least} to {MAX_OPTION}, got {got}")
+
+
+def _misfit(family: Family, dataset: Dataset) -> str:
+    fitting = listing(each.name for each in FAMILIES.values() if each.fits(dataset))
+    return (
+        f"{family.name} does {' and '.join(family.tasks)} of {' or '.join(family.inputs)} inputs; {dataset.name} is "
+        f"{dataset.task} of {dataset.inputs} inputs (families for it: {fitting})"
+    )
+
+
+def _parameter_problems(family: Family, dataset: Dataset | None, space: Mapping[str, Any]) -> Iterator[Problem]:
+    """The space's parameters that the family does not have, whose values it cannot take, or that it never reads."""
+    listed = space.get("parameters")
+    if not isinstance(listed, list | tuple):
+        return
+    inputs = dataset.inputs if dataset else family.inputs[-1]
+    known = {each.name: each for each in family.hyperparameters(inputs)}
+    defaults = {each.name: each.default for each in known.values()}
+    written = {p["name"]: p for p in listed if isinstance(p, Mapping) and isinstance(p.get("name"), str)}
+    for index, parameter in enumerate(listed):
+        if not isinstance(parameter, Mapping) or not isinstance(parameter.get("name"), str):
+            continue
+        name, path = parameter["name"], ("space", "parameters", index)
+        if name not in known:
+            yield Problem((*path, "name"), unknown(f"hyperparameter of {family.name}", name, list(known)))
+            continue
+        wrong = list(known[name].problems(parameter))
+        yield from (problem.under(*path) for problem in wrong)
+        if not wrong and not known[name].readable(written, defaults):
+            yield Problem((*path, "name"), _never_read(known[name]))
+
+
+def _never_read(hyperparameter: Hyperparameter) -> str:
+    assert hyperparameter.when is not None, "what has no condition is always read"
+    parent, (operator, operand) = hyperparameter.when["parameter"], list(hyperparameter.when.items())[-1]
+    wanted = {"equals": "is", "in": "is one of", "gt": "is more than"}[operator]
+    values = listing(operand if isinstance(operand, list) else [operand])
+    return f"{hyperparameter.name} is read only where {parent} {wanted} {values}, which this space never has"
+
+
+def _fidelity_problems(family: Family, objective: Mapping[str, Any], space: Mapping[str, Any]) -> Iterator[Problem]:
+    fidelity, path = space.get("fidelity"), ("space", "fidelity")
+    if not isinstance(fidelity, Mapping):
+        return
+    name = fidelity.get("name")
+    if isinstance(name, str) and name != family.fidelity:
+        yield Problem((*path, "name"), unknown(f"fidelity of {family.name}", name, [family.fidelity]))
+    if fidelity.get("type") == "float":
+        yield Problem((*path, "type"), f"{family.fidelity} are whole numbers: use type int")
+    for end in ("low", "high"):
+        value = fidelity.get(end)
+        if isinstance(value, float) and math.isfinite(value):
+            yield Problem((*path, end), f"{family.fidelity} are whole numbers, got {show(value)}")
+    if "epochs" in objective:
+        yield Problem(("objective", "epochs"), "the space's fidelity says how long to train; leave one of them out")
+
+
+def _metric_problems(dataset: Dataset, study: Mapping[str, Any]) -> Iterator[Problem]:
+    metrics, offered = study.get("metrics"), TASK_METRICS[dataset.task]
+    for index, metric in enumerate(metrics if isinstance(metrics, list | tuple) else ()):
+        name = metric.get("name") if isinstance(metric, Mapping) else None
+        if isinstance(name, str) and name not in offered:
+            yield Problem(("metrics", index, "name"), unknown("metric", name, offered))
+
+
+def _row(table: Mapping[str, Row], name: object) -> Row | None:
+    return table.get(name) if isinstance(name, str) else None

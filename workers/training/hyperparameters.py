@@ -1,0 +1,185 @@
+"""What a family lets a study choose: names, preset ranges, defaults, conditions and hard limits.
+
+    Hyperparameter = Real | Integer | Choice | Flag
+
+The preset range is where searching usually pays off; a study may leave it, up to the limits beyond which the value has
+no meaning. Torch-free: the service reads these tables and checks studies against them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from spaces.checks import unknown
+from spaces.errors import Path, Problem
+from spaces.values import Value, is_number, scalar_objection, show, token
+
+Preset = Literal["minimal", "standard"]
+Condition = Mapping[str, Any]  # {parameter, equals | in | gt}: the conditions of `spaces` that these tables use
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameter(ABC):
+    """`help` is one line for the reference. Where the condition `when` does not hold, the value is never read.
+
+    `preset` is the smallest preset of the training recipe with this hyperparameter.
+    """
+
+    name: str
+    default: Any
+    help: str
+    when: Condition | None = None
+    preset: Preset = "minimal"
+
+    type: ClassVar[str]
+    refused: ClassVar[tuple[str, ...]]  # types of a study's parameter that cannot give values of this kind
+
+    @abstractmethod
+    def domain(self) -> dict[str, Any]:
+        """The preset range, in the fields of a space's parameter."""
+
+    @abstractmethod
+    def objection(self, value: object) -> str | None:
+        """Why this hyperparameter cannot take the value, or None when it can."""
+
+    @abstractmethod
+    def read(self, value: Any) -> Value:
+        """A config's value in this hyperparameter's own type: 16.0 becomes 16 where an integer is wanted."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The parameter as a space writes it."""
+        written = {"name": self.name, "type": self.type, **self.domain(), "default": self.default}
+        return written if self.when is None else {**written, "when": dict(self.when)}
+
+    def problems(self, parameter: Mapping[str, Any]) -> Iterator[Problem]:
+        """Which values of a study's parameter (as written on the wire) cannot be taken. Paths start at the parameter.
+
+        What makes the parameter itself invalid is left to `spaces`.
+        """
+        if parameter.get("type") in self.refused:
+            yield Problem(("type",), f"{self.name} needs type {self.type}, not {parameter['type']}")
+            return
+        for path, value in _extremes(parameter):
+            objection = self.objection(value)
+            if objection:
+                yield Problem(path, objection)
+
+    def readable(self, space: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Value]) -> bool:
+        """Whether some config of a space (its parameters as written on the wire, by name) makes `when` hold.
+
+        A parent that the space does not name, or not always, has its default.
+        """
+        if self.when is None:
+            return True
+        parent = self.when["parameter"]
+        values = [defaults[parent]] if "when" in space.get(parent, {"when": {}}) else []
+        if space.get(parent, {}).get("type") == "bool":
+            values += [False, True]
+        values += [value for _, value in _extremes(space.get(parent, {}))]
+        return any(_holds(self.when, value) for value in values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Hyperparameter):
+    """`low`, `high` and `log` are the preset range; `limits` are the numbers that have a meaning, ends included."""
+
+    low: float
+    high: float
+    limits: tuple[float, float]
+    log: bool = False
+
+    def domain(self) -> dict[str, Any]:
+        return {"low": self.low, "high": self.high, **({"log": True} if self.log else {})}
+
+    def objection(self, value: object) -> str | None:
+        low, high = self.limits
+        if is_number(value) and low <= value <= high:
+            return None
+        return f"{self.name} must be a number between {low:.12g} and {high:.12g}, got {show(value)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Real(Number):
+    type: ClassVar[str] = "float"
+    refused: ClassVar[tuple[str, ...]] = ("bool",)
+
+    def read(self, value: Any) -> Value:
+        return float(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Integer(Number):
+    type: ClassVar[str] = "int"
+    refused: ClassVar[tuple[str, ...]] = ("bool", "float")
+
+    def objection(self, value: object) -> str | None:
+        if isinstance(value, float) and not value.is_integer():
+            return f"{self.name} must be an integer, got {show(value)}"
+        return super().objection(value)
+
+    def read(self, value: Any) -> Value:
+        return int(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Hyperparameter):
+    choices: tuple[Value, ...]
+
+    type: ClassVar[str] = "categorical"
+    refused: ClassVar[tuple[str, ...]] = ("bool", "float", "int")
+
+    def domain(self) -> dict[str, Any]:
+        return {"choices": list(self.choices)}
+
+    def objection(self, value: object) -> str | None:
+        return None if self._find(value) else unknown(self.name, value, [str(choice) for choice in self.choices])
+
+    def read(self, value: Any) -> Value:
+        return self._find(value)[0]
+
+    def _find(self, value: object) -> tuple[Value, ...]:
+        return tuple(choice for choice in self.choices if token(choice) == token(value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag(Hyperparameter):
+    type: ClassVar[str] = "bool"
+    refused: ClassVar[tuple[str, ...]] = ("float", "int")
+
+    def domain(self) -> dict[str, Any]:
+        return {}
+
+    def objection(self, value: object) -> str | None:
+        return None if isinstance(value, bool) else f"{self.name} must be true or false, got {show(value)}"
+
+    def read(self, value: Any) -> Value:
+        return bool(value)
+
+
+def _extremes(parameter: Mapping[str, Any]) -> Iterator[tuple[Path, Value]]:
+    """The values that tell whether all can be taken, each with its place: the ends of a range, the listed values.
+
+    What no config may hold is passed over: `spaces` says what is wrong with it.
+    """
+    match parameter:
+        case {"type": "float" | "int"}:
+            yield from (((end,), parameter[end]) for end in ("low", "high") if is_number(parameter.get(end)))
+        case {"type": "categorical" | "ordinal", "choices": [*choices]}:
+            yield from ((("choices", i), value) for i, value in enumerate(choices) if scalar_objection(value) is None)
+        case {"type": "constant", "value": value} if scalar_objection(value) is None:
+            yield ("value",), value
+
+
+def _holds(when: Condition, value: Value) -> bool:
+    match when:
+        case {"equals": operand}:
+            return token(value) == token(operand)
+        case {"in": operands}:
+            return token(value) in {token(operand) for operand in operands}
+        case {"gt": operand}:
+            return is_number(value) and value > operand
+        case _:
+            raise AssertionError(f"a condition that these tables do not use: {when}")
