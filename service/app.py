@@ -46,6 +46,8 @@ def create_app(
         description=DESCRIPTION,
         version=version("assay"),
         generate_unique_id_function=_operation_id,
+        docs_url=None,  # the dashboard has this page without a content delivery network
+        redoc_url=None,
     )
     app.state.settings = settings
     app.state.database = database

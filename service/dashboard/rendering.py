@@ -24,6 +24,7 @@ HEADERS = {
     "Content-Security-Policy": "; ".join(
         (
             "default-src 'self'",
+            "img-src 'self' data:",  # the icons within the API page's style sheet
             "object-src 'none'",
             "base-uri 'none'",
             "form-action 'self'",

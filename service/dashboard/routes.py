@@ -46,6 +46,11 @@ def list_studies(request: Request, database: DatabaseOfApp, after: After = None)
         return page("studies.html", here="studies", **_list_context(request), **study_list(session, after))
 
 
+@router.get("/docs")
+def show_api() -> Response:
+    return page("api.html")
+
+
 @router.get("/parts/studies")
 def part_studies(request: Request, database: DatabaseOfApp, after: After = None) -> Response:
     with database.session(write=False) as session:

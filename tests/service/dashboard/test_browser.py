@@ -283,3 +283,8 @@ def test_without_scripts_the_study_is_all_there(chromium: Any, server: Server, s
     page.get_by_role("navigation", name="Trials by state").get_by_role("link", name="failed").click()
     assert page.get_by_text("No trial is failed").is_visible()
     context.close()
+
+
+def test_the_api_page_is_served_from_here(tab: Any, server: Server) -> None:
+    tab.goto(f"{server.url}/docs")
+    tab.get_by_text("/api/v1/studies/{name}/best").wait_for()
