@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio.from_thread
 import httpx
 import pytest
-import uvicorn
 from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 
@@ -75,42 +71,8 @@ def study(api: httpx.Client, study_payload: dict[str, Any]) -> dict[str, Any]:
     return created
 
 
-class Server:
-    """The app on a socket, in a thread of its own."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self.app = app
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._socket]))
-
-    @property
-    def requests(self) -> int:
-        """How many are being answered."""
-        return len(self._server.server_state.tasks)
-
-    def stop(self, timeout: float = 30) -> bool:
-        """Whether the server has ended, with all its connections."""
-        self.app.state.closing.set()
-        self._server.should_exit = True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-
 @pytest.fixture
-def server(app: FastAPI) -> Iterator[Server]:
-    server = Server(app)
-    yield server
-    assert server.stop()
-
-
-@pytest.fixture
-def live(server: Server) -> Iterator[httpx.Client]:
+def live(server: Any) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=f"{server.url}/api/v1/", timeout=30) as client:
         yield client
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from service.checkpoints import Checkpoints
@@ -54,34 +51,6 @@ LIVE: dict[str, Any] = {
 }
 
 
-class Server:
-    """The app on a socket, in a thread of its own."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self.app = app
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._socket]))
-
-    def stop(self) -> None:
-        self.app.state.closing.set()
-        self._server.should_exit = True
-        self._thread.join(30)
-        assert not self._thread.is_alive()
-
-
-@pytest.fixture
-def server(app: FastAPI) -> Iterator[Server]:
-    server = Server(app)
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def work(sqlite_database: Database, tmp_path: Path) -> Iterator[None]:
     """Two workers carry out whatever is stored."""
@@ -106,7 +75,7 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def tab(chromium: Any, server: Server) -> Iterator[Any]:
+def tab(chromium: Any, server: Any) -> Iterator[Any]:
     """A tab that must end without an error on its console and without a request to anywhere else."""
     context = chromium.new_context(base_url=server.url)
     page = context.new_page()
@@ -184,7 +153,7 @@ def test_a_running_study_grows_and_can_be_paused(
 
 
 @pytest.mark.usefixtures("work")
-def test_the_list_grows_while_somebody_looks(tab: Any, server: Server, study_payload: dict[str, Any]) -> None:
+def test_the_list_grows_while_somebody_looks(tab: Any, server: Any, study_payload: dict[str, Any]) -> None:
     tab.goto("/")
     playwright.expect(tab.get_by_text("No studies yet")).to_be_visible()
     httpx.post(f"{server.url}/api/v1/studies", json={**study_payload, "name": "fresh"}).raise_for_status()
@@ -247,7 +216,7 @@ def test_a_lost_service_is_told_and_the_page_comes_back(tab: Any, stage: Any, ap
     tab.troubles[:] = [line for line in tab.troubles if "ERR_INTERNET_DISCONNECTED" not in line]
 
 
-def test_an_action_that_is_too_late_says_why(tab: Any, stage: Any, server: Server) -> None:
+def test_an_action_that_is_too_late_says_why(tab: Any, stage: Any, server: Any) -> None:
     tab.route(
         re.compile(r"/events\?after"), lambda route: route.abort()
     )  # so that the page does not learn of it before
@@ -262,7 +231,7 @@ def test_an_action_that_is_too_late_says_why(tab: Any, stage: Any, server: Serve
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-def test_no_page_is_wider_than_the_screen(chromium: Any, server: Server, stage: Any, width: int, scheme: str) -> None:
+def test_no_page_is_wider_than_the_screen(chromium: Any, server: Any, stage: Any, width: int, scheme: str) -> None:
     stage.end(stage.start(0), 0.5)
     context = chromium.new_context(base_url=server.url, viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
@@ -272,7 +241,7 @@ def test_no_page_is_wider_than_the_screen(chromium: Any, server: Server, stage: 
     context.close()
 
 
-def test_without_scripts_the_study_is_all_there(chromium: Any, server: Server, stage: Any) -> None:
+def test_without_scripts_the_study_is_all_there(chromium: Any, server: Any, stage: Any) -> None:
     stage.end(stage.start(0), 0.5)
     context = chromium.new_context(base_url=server.url, java_script_enabled=False)
     page = context.new_page()
@@ -285,6 +254,6 @@ def test_without_scripts_the_study_is_all_there(chromium: Any, server: Server, s
     context.close()
 
 
-def test_the_api_page_is_served_from_here(tab: Any, server: Server) -> None:
+def test_the_api_page_is_served_from_here(tab: Any, server: Any) -> None:
     tab.goto(f"{server.url}/docs")
     tab.get_by_text("/api/v1/studies/{name}/best").wait_for()
