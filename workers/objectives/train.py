@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any, TypeVar
 
 from spaces.checks import unknown
@@ -53,6 +54,10 @@ class TrainObjective:
         from workers.training import loop
 
         return loop.test(assignment)
+
+    def warm(self) -> None:
+        """Loads what a training needs, for workers that have nothing to do yet."""
+        import_module("workers.training.loop")
 
 
 def _option_problems(objective: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,0 +1,107 @@
+"""Objectives that go well or badly in known ways. A table that Ray workers import by reference, like any other."""
+
+import os
+import time
+
+import numpy as np
+
+from workers.protocol import Failure, FailureClass, Report, Result
+
+warmed = set()
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named like torch's, which the pools recognise without importing torch."""
+
+
+class Probe:
+    def __init__(self, train):
+        self.train = train
+
+    def warm(self):
+        warmed.add(self)
+
+    def check(self, objective, study):
+        return []
+
+    def test(self, assignment):
+        return {"accuracy": 0.5}
+
+
+def count(assignment):
+    """Reports 1, 2, … `steps`, obeys a stop at once, tells which process and how many threads it has."""
+    options = assignment.objective
+    last = 0
+    for last in range(1, options.get("steps", 3) + 1):
+        time.sleep(options.get("seconds", 0))
+        if (yield Report(last, {"value": last})) == "stop":
+            break
+    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    return Result({"value": last, "pid": os.getpid(), "threads": threads, "warmed": len(warmed)}, checkpointed=True)
+
+
+def numpy_scalars(assignment):
+    yield Report(1, {"value": np.float32(0.5), "flag": np.bool_(True), "array": np.array(2)})
+    return Result({"value": np.int64(3)})
+
+
+def raises(error):
+    def train(assignment):
+        yield Report(1, {"value": 1.0})
+        raise error
+
+    return train
+
+
+def bad_report(value):
+    def train(assignment):
+        yield Report(1, {"value": 1.0})
+        yield Report(2, {"value": 1.0, "val_loss": value})
+        raise AssertionError("a report that is not finite is the end")
+
+    return train
+
+
+def bad_result(assignment):
+    yield Report(1, {"value": 1.0})
+    return Result({"value": float("inf")})
+
+
+def no_result(assignment):
+    yield Report(1, {"value": 1.0})
+
+
+def leaves(assignment):
+    yield Report(1, {"value": 1.0})
+    raise SystemExit(3)
+
+
+def dies(assignment):
+    yield Report(1, {"value": 1.0})
+    os._exit(9)
+
+
+def deaf(assignment):
+    """Reports once, then neither ends nor listens for an hour."""
+    yield Report(1, {"value": 1.0})
+    time.sleep(3600)
+    return Result({})
+
+
+OBJECTIVES = {
+    "count": Probe(count),
+    "numpy": Probe(numpy_scalars),
+    "value_error": Probe(raises(ValueError("the learning rate is too rich"))),
+    "failure": Probe(raises(Failure(FailureClass.INFEASIBLE, "no such shape"))),
+    "memory": Probe(raises(MemoryError())),
+    "gpu_memory": Probe(raises(OutOfMemoryError("CUDA out of memory"))),
+    "torch_cpu_memory": Probe(raises(RuntimeError("DefaultCPUAllocator: can't allocate memory"))),
+    "floating_point": Probe(raises(FloatingPointError("loss is nan"))),
+    "nan": Probe(bad_report(float("nan"))),
+    "text": Probe(bad_report("high")),
+    "bad_result": Probe(bad_result),
+    "no_result": Probe(no_result),
+    "leaves": Probe(leaves),
+    "dies": Probe(dies),
+    "deaf": Probe(deaf),
+}

@@ -1,0 +1,37 @@
+"""What a run may execute: one explicit table.
+
+To add an objective, write its module beside this one (a class with `check`, `train` and `test`, see
+`workers.protocol.Objective`) and name it here. Importing this package loads neither torch nor ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spaces.checks import unknown
+from spaces.errors import Problem
+from workers.objectives.function import FunctionObjective
+from workers.objectives.train import TrainObjective
+from workers.protocol import Objective
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "train": TrainObjective(),
+    "function": FunctionObjective(),
+}
+
+
+def check(study: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the study's objective, and with its space and metrics as far as the objective cares.
+
+    `study` is the study object of the wire; the paths of the problems start at its root. Empty when all is well.
+    """
+    objective = study.get("objective")
+    if not isinstance(objective, Mapping):
+        return [Problem(("objective",), f"an object with a type is needed; types: {', '.join(OBJECTIVES)}")]
+    if "type" not in objective:
+        return [Problem(("objective", "type"), f"missing; known: {', '.join(OBJECTIVES)}")]
+    name = objective["type"]
+    if not isinstance(name, str) or name not in OBJECTIVES:
+        return [Problem(("objective", "type"), unknown("objective", name, OBJECTIVES))]
+    return list(OBJECTIVES[name].check(objective, study))

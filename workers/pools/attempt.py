@@ -1,0 +1,100 @@
+"""One attempt at one run: what every pool does between `Started` and `Finished` or `Failed`.
+
+Drives the objective's generator, passes a stop on, measures the time, and gives whatever goes wrong a failure class.
+All pools run this same code: in a thread of the process, or in a Ray worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import socket
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
+
+from workers.pools.failures import failed
+from workers.protocol import (
+    Assignment,
+    Failure,
+    FailureClass,
+    Finished,
+    Metrics,
+    Objective,
+    PoolEvent,
+    Report,
+    Reported,
+    Result,
+    Started,
+    Stop,
+)
+
+
+def worker_name() -> str:
+    """Who carries out an attempt: `host/pid`."""
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
+def attempt(
+    assignment: Assignment, objectives: Mapping[str, Objective], stop_asked: Callable[[], bool]
+) -> Iterator[PoolEvent]:
+    """Carries out the assignment: yields `Started`, any `Reported`, and exactly one `Finished` or `Failed`.
+
+    Metrics leave as plain finite floats; the first one that is not finite ends the attempt as diverged. `stop_asked`
+    is read after every report.
+    """
+    key = assignment.key
+    started = time.monotonic()
+    yield Started(key, worker_name())
+    steps = _steps(assignment, objectives)
+    answer: Stop | None = None
+    while True:
+        try:
+            step = _checked(steps.send(answer))
+        # The border between the objective and the service: whatever it raises ends this run and nothing else.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            yield failed(key, error)
+            with contextlib.suppress(Exception):  # the verdict stands, whatever the objective's clean-up raises
+                steps.close()
+            return
+        match step:
+            case Report():
+                yield Reported(key, replace(step, seconds=time.monotonic() - started))
+                answer = "stop" if stop_asked() else None
+            case Result():
+                yield Finished(key, step, stopped=answer is not None)
+                return
+
+
+def _steps(
+    assignment: Assignment, objectives: Mapping[str, Objective]
+) -> Generator[Report | Result, Stop | None, None]:
+    """The reports of the assignment's task, then its result."""
+    name = assignment.objective["type"]
+    if name not in objectives:
+        known = ", ".join(objectives)
+        raise Failure(FailureClass.ERROR, f"this worker knows no objective {name!r}; it has {known}")
+    if assignment.task == "test":
+        yield Result(objectives[name].test(assignment))
+    else:
+        yield (yield from objectives[name].train(assignment))
+
+
+def _checked(step: Report | Result) -> Report | Result:
+    """The step with its metrics as plain finite floats (an objective may hand over numpy or torch scalars)."""
+    if not isinstance(step, Report | Result):
+        raise TypeError(f"an objective yields reports and returns a result, not {step!r}")
+    where = f"at step {step.step}" if isinstance(step, Report) else "in the result"
+    metrics: Metrics = {name: _finite(name, value, where) for name, value in step.metrics.items()}
+    return replace(step, metrics=metrics)
+
+
+def _finite(name: str, value: object, where: str) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]  # the objective's word is checked here, not trusted
+    except (TypeError, ValueError):
+        raise TypeError(f"metric {name!r} is {value!r} {where}, not a number") from None
+    if not math.isfinite(number):
+        raise Failure(FailureClass.DIVERGED, f"{name} is {number} {where}")
+    return number
