@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import logging
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoints:
@@ -25,11 +27,18 @@ class Checkpoints:
         return self.folder / name
 
     def remove(self, name: str) -> None:
-        self.path(name).unlink(missing_ok=True)
+        """A file that cannot be removed is left to whoever looks after the disk: no study suffers for it."""
+        try:
+            self.path(name).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the checkpoint %s stays: %s", name, error)
+
+    def studies(self) -> list[int]:
+        """The ids of the studies that have a folder."""
+        return [int(path.name) for path in self.folder.glob("*") if path.name.isdecimal()]
 
     def keep_only(self, study_id: int, name: str | None) -> None:
-        """Removes the study's checkpoints but one."""
-        kept = self.path(name) if name else None
+        """Removes the checkpoints of a study but one."""
         for path in (self.folder / str(study_id)).glob("*"):
-            if path != kept:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            if name is None or path != self.path(name):
+                self.remove(f"{study_id}/{path.name}")

@@ -13,6 +13,8 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from search.history import RunState
 from service.checkpoints import Checkpoints
@@ -20,7 +22,7 @@ from service.database import Database, DatabaseUnavailable
 from service.engagement import Engagement, engage
 from service.lifecycle import close_study
 from service.models import Study, utcnow
-from service.planner import AlgorithmFailed, Planner
+from service.planner import Planner
 from service.recorder import Recorder
 from service.repositories.events import Events
 from service.repositories.runs import Runs
@@ -61,6 +63,8 @@ class Dispatcher:
         self._inbox: list[PoolEvent] = []
         self._next_look = 0.0
         self._next_renewal = 0.0
+        self._tidied = False
+        self._turn = 0
 
     def run(self, stopping: threading.Event) -> None:
         """Works until `stopping` is set, then gives everything back so that another dispatcher can go on."""
@@ -85,6 +89,7 @@ class Dispatcher:
             self._kill(engagement)
         with self.database.session() as session:
             for study in Studies(session).owned(self.owner):
+                study.bank(utcnow(), worked=True)
                 _recover(study, Runs(session), Events(session), AttemptState.PREEMPTED)
             Studies(session).release(self.owner)
         self._engagements.clear()
@@ -100,7 +105,7 @@ class Dispatcher:
         for study_id in list(self._engagements):
             study = studies.get(study_id)
             if study is None or study.owner != self.owner:
-                self._kill(self._engagements.pop(study_id))
+                self._let_go(study_id)
             else:
                 _observe(self._engagements[study_id], study)
         free = [study for study in studies.values() if study.id not in self._engagements and self._is_free(study)]
@@ -118,6 +123,7 @@ class Dispatcher:
             runs, events = Runs(session), Events(session)
             claimed = Studies(session).claim(self.owner, utcnow(), self.lease_seconds, exclusive=self.exclusive)
             for study in claimed:
+                study.bank(utcnow(), worked=study.id in self._engagements)
                 if study.id in self._engagements:
                     continue
                 _recover(study, runs, events, AttemptState.LOST)
@@ -129,6 +135,19 @@ class Dispatcher:
                 _observe(engagement, study)
                 fresh.append(engagement)
         self._engagements.update({engagement.study_id: engagement for engagement in fresh})
+        self._tidy(self.checkpoints.studies() if not self._tidied else [])
+        self._tidied = True
+
+    def _tidy(self, ids: Collection[int]) -> None:
+        """Removes the checkpoints of studies that have ended, but those of their best runs."""
+        if not ids:
+            return
+        with self.database.session(write=False) as session:
+            kept = {
+                study_id: Runs(session).kept_checkpoint(study_id) for study_id in Studies(session).finished_among(ids)
+            }
+        for study_id, name in kept.items():
+            self.checkpoints.keep_only(study_id, name)
 
     def _record(self) -> None:
         """Stores what the pool said, one transaction per study; what could not be stored stays in the inbox.
@@ -142,18 +161,19 @@ class Dispatcher:
                 batches.setdefault(holders[event.key].study_id, []).append(event)
         self._inbox = [event for batch in batches.values() for event in batch]
         for study_id, batch in batches.items():
-            with self.database.session() as session:
-                study = Studies(session).lock(study_id)
-                recorder = Recorder(session, study, self._engagements[study_id], self.checkpoints)
-                if study.owner == self.owner:
-                    recorder.record(batch)
-            recorder.commit()
+            with self._isolated(self._engagements[study_id]):
+                with self.database.session() as session:
+                    study = Studies(session).lock(study_id)
+                    recorder = Recorder(session, study, self._engagements[study_id], self.checkpoints)
+                    if study.owner == self.owner:
+                        recorder.record(batch)
+                recorder.commit()
             self._inbox = self._inbox[len(batch) :]
 
     def _fill(self) -> None:
-        """Gives free workers to the studies, those with the fewest runs under way first."""
+        """Gives free workers to the studies: to those with the fewest runs under way, then to who waited longest."""
         wanting = [engagement for engagement in self._engagements.values() if engagement.wants_work]
-        for position, engagement in enumerate(sorted(wanting, key=lambda e: (e.under_way, e.study_id))):
+        for position, engagement in enumerate(sorted(wanting, key=lambda e: (e.under_way, e.served, e.study_id))):
             share = -(-self.pool.capacity(engagement.resources) // (len(wanting) - position))
             room = min(share, engagement.room)
             if engagement.out_of_time:
@@ -165,7 +185,7 @@ class Dispatcher:
 
     def _plan(self, engagement: Engagement, room: int) -> None:
         """Decides on up to `room` runs, stores them, then submits them."""
-        try:
+        with self._isolated(engagement):
             with self.database.session() as session:
                 study = Studies(session).lock(engagement.study_id)
                 if study.owner != self.owner or study.state != StudyState.ACTIVE:
@@ -173,17 +193,37 @@ class Dispatcher:
                     return
                 planner = Planner(session, study, engagement, self.checkpoints, self.owner)
                 planner.plan(room)
-        except AlgorithmFailed as error:
-            log.exception("study %s failed", engagement.name)
-            with self.database.session() as session:
-                close_study(session, Studies(session).lock(engagement.study_id), StudyState.FAILED, str(error))
-            return
-        except BaseException:
-            engagement.stale = True  # the history may know decisions that were not stored
+            planner.commit()
+            for assignment in planner.assignments:
+                self.pool.submit(assignment)
+                self._turn += 1
+                engagement.served = self._turn
+
+    @contextmanager
+    def _isolated(self, engagement: Engagement) -> Iterator[None]:
+        """What goes wrong with one study ends that study, and neither the others nor the service.
+
+        A database that does not answer is nobody's fault: what is known of the study is read again when it does.
+        """
+        try:
+            yield
+        except DatabaseUnavailable:
+            engagement.stale, engagement.settled = True, False
             raise
-        planner.commit()
-        for assignment in planner.assignments:
-            self.pool.submit(assignment)
+        except Exception as error:  # whatever it is, only this study may suffer
+            log.exception("study %s failed", engagement.name)
+            self._kill(engagement)
+            engagement.keys.clear()
+            engagement.test_key, engagement.stale = None, True
+            with self.database.session() as session:
+                study = Studies(session).lock(engagement.study_id)
+                if not StudyState(study.state).finished:
+                    close_study(session, study, StudyState.FAILED, f"a fault of the service: {error!r}")
+            engagement.active = False
+
+    def _let_go(self, study_id: int) -> None:
+        self._kill(self._engagements.pop(study_id))
+        self._tidy([study_id])
 
     def _kill(self, engagement: Engagement) -> None:
         for key in engagement.all_keys:

@@ -22,8 +22,8 @@ from workers.protocol import Assignment, Resources
 class Engagement:
     """`keys` maps the pool's key of an attempt to its run; `pending` holds runs that no worker has yet.
 
-    `settled` says that the algorithm has nothing more to start until a run ends. `stale` says that the history knows
-    decisions that were not stored; it is folded again before it is used.
+    `settled` says that the algorithm has nothing more to start until a run ends. `stale` says that this may differ from
+    what is stored; it is read again before it is used. `served` is the turn in which the study was last given workers.
     """
 
     study_id: int
@@ -41,6 +41,8 @@ class Engagement:
     waiting: str | None = None
     test_key: str | None = None
     untested: bool = True
+    lost_tests: int = 0
+    served: int = 0
 
     @property
     def maximize(self) -> bool:

@@ -82,6 +82,12 @@ class Study(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
+    def bank(self, now: datetime, *, worked: bool) -> None:
+        """Moves the time since `active_since` into `active_seconds`; it is lost if nobody `worked` on the study."""
+        if self.active_since is not None:
+            self.active_seconds += (now - self.active_since).total_seconds() if worked else 0.0
+            self.active_since = now
+
     def elapsed(self, now: datetime) -> float:
         """Seconds that the study has been active; the time it was paused does not count."""
         return self.active_seconds + ((now - self.active_since).total_seconds() if self.active_since else 0.0)

@@ -17,12 +17,8 @@ from service.engagement import Engagement, fold
 from service.models import Study
 from service.repositories.events import Events
 from service.repositories.runs import RunRow, Runs
-from service.states import StudyState
+from service.states import AttemptState, StudyState
 from workers.protocol import Assignment
-
-
-class AlgorithmFailed(RuntimeError):
-    """The algorithm raised: a fault of ours, which ends this study and no other."""
 
 
 class Planner:
@@ -42,14 +38,12 @@ class Planner:
         self._test_key: str | None = None
         self._settled = False
         self._gone: set[int] = set()
-        self._unused: tuple[str | None] | None = None
 
     def plan(self, room: int) -> None:
         """Stores up to `room` new attempts, to be submitted after the commit; or the study's end."""
         engagement = self.engagement
         if engagement.stale:
-            engagement.history = fold(engagement.spec, self.runs.all(self.study.id))
-            engagement.stale = False
+            self._read_again()
         started: list[int] = engagement.pending[:room]
         answer: Wait | Done | None = None
         if engagement.out_of_time:
@@ -60,6 +54,7 @@ class Planner:
             started += added
         self._settled = answer is not None
         if isinstance(answer, Done) and not engagement.under_way and not started:
+            assert not engagement.history.open_count, "a study ends when its runs have"
             self._finish(answer)
             return
         self.study.waiting = self._waiting(room, answer)
@@ -74,15 +69,22 @@ class Planner:
         engagement.test_key = self._test_key
         engagement.settled = self._settled and self._test_key is None
         engagement.waiting = self.study.waiting
-        if self._unused is not None:
-            self.checkpoints.keep_only(self.study.id, *self._unused)
+
+    def _read_again(self) -> None:
+        """After a transaction of which nobody knows whether it was stored: what is stored counts."""
+        engagement = self.engagement
+        rows = self.runs.all(self.study.id)
+        engagement.history = fold(engagement.spec, rows)
+        under_way = set(engagement.keys.values())
+        forgotten = [row.run for row in rows if row.run.ended_event is None and row.run.number not in under_way]
+        for run in forgotten:
+            self.runs.end_attempt(run, AttemptState.SUPERSEDED)
+        engagement.pending = [run.number for run in forgotten]
+        engagement.stale = False
 
     def _ask(self, k: int) -> tuple[list[int], Wait | Done | None]:
         engagement = self.engagement
-        try:
-            decisions, answer = ask_many(engagement.spec, engagement.history, k)
-        except Exception as error:  # whatever an algorithm raises must not take the other studies down
-            raise AlgorithmFailed(f"the algorithm failed: {error!r}") from error
+        decisions, answer = ask_many(engagement.spec, engagement.history, k)
         for decision in decisions:
             self.runs.add(self.study, decision)
         return [decision.number for decision in decisions], answer
@@ -93,7 +95,7 @@ class Planner:
             return f"{answer.reason}: {answer.detail}"
         if room == 0 and not self.engagement.under_way:
             resources = self.engagement.resources
-            return f"workers: none is free that offers {resources.cpus:g} CPUs and {resources.gpus:g} GPUs"
+            return f"workers: waiting for one with {resources.cpus:g} CPUs and {resources.gpus:g} GPUs"
         return None
 
     def _lease(self, row: RunRow) -> None:
@@ -133,4 +135,3 @@ class Planner:
             self.assignments.append(self.engagement.assignment(best, self._test_key, path, None))
             return
         self.events.move_study(self.study, StudyState.COMPLETED, f"{answer.reason}: {answer.detail}")
-        self._unused = (best.run.checkpoint,)

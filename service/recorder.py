@@ -69,6 +69,7 @@ class Recorder:
         if self._tested:
             engagement.test_key = None
             engagement.untested = not self._untestable
+            engagement.lost_tests += 1
         for name in self._superseded:
             self.checkpoints.remove(name)
 
@@ -78,12 +79,16 @@ class Recorder:
         return self._loaded[number]
 
     def _record_run(self, event: PoolEvent, run: Run) -> None:
-        if RunState(run.state).finished:  # cancelled meanwhile: the worker's word comes too late
+        if RunState(run.state).finished:
+            # Cancelled meanwhile; or stored already, by a commit of which only the answer was lost.
             self._over.append(event.key)
+            self._ended.append(run)
             return
         match event:
             case Started(worker=worker):
                 attempt = self.runs.attempt(run)
+                if attempt.state != AttemptState.LEASED:
+                    return
                 attempt.state, attempt.worker = AttemptState.REPORTING, worker
                 self.events.move_run(self.study, run, RunState.RUNNING, {"attempt": run.attempts, "worker": worker})
             case Reported(report=report):
@@ -120,11 +125,19 @@ class Recorder:
         run.metrics = dict(event.result.metrics)
         run.value = run.metrics[self.engagement.spec.metrics[0].name]
         self.events.move_run(self.study, run, RunState.SUCCEEDED, {"metrics": run.metrics, "fidelity": run.fidelity})
-        if run.resume_from is not None and run.checkpoint is not None:
-            source = self._run(run.resume_from)
-            if source.checkpoint is not None:
-                self._superseded.append(source.checkpoint)
-                source.checkpoint = None
+        if run.checkpoint is not None:
+            self._give_up_checkpoints(run)
+
+    def _give_up_checkpoints(self, run: Run) -> None:
+        """Gives up what nobody will ask for again: what the run continued, and at the top all but the best."""
+        spent = [self._run(run.resume_from)] if run.resume_from is not None else []
+        fidelity = self.engagement.spec.space.fidelity
+        if fidelity is None or run.fidelity == fidelity.high:
+            spent += self.runs.beaten(run, maximize=self.engagement.maximize)
+        for other in spent:
+            if other.checkpoint is not None:
+                self._superseded.append(other.checkpoint)
+                other.checkpoint = None
 
     def _fail(self, event: Failed, run: Run) -> None:
         self._over.append(event.key)
@@ -153,11 +166,16 @@ class Recorder:
                     best = self.runs.best(self.study.id, maximize=self.engagement.maximize)
                     assert best is not None, "a test evaluates the best run"
                     metrics = dict(result.metrics)
+                    if self.runs.evaluation(self.study.id) is not None:
+                        return
                     self.runs.add_evaluation(best.run, metrics)
                     self.events.append(self.study, "study.tested", best.run, {"metrics": metrics})
             case Failed(failure=failure, message=message):
                 self._tested = True
-                self._untestable = failure not in (FailureClass.LOST, FailureClass.PREEMPTED)
+                self._untestable = (
+                    failure not in (FailureClass.LOST, FailureClass.PREEMPTED)
+                    or self.engagement.lost_tests + 1 >= LOST_ATTEMPTS
+                )
                 self.events.append(self.study, "study.tested", data={"class": failure, "message": message})
             case Started() | Reported():
                 pass

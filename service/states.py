@@ -57,9 +57,8 @@ class NotAllowed(ValueError):
     def __init__(self, current: State, wanted: State) -> None:
         self.current = current
         self.wanted = wanted
-        allowed = sorted(TRANSITIONS.get(current, frozenset()))
-        hint = f"from here it can become {', '.join(allowed)}" if allowed else "that state is final"
-        super().__init__(f"it is {current} and cannot become {wanted}; {hint}")
+        final = "" if TRANSITIONS.get(current) else ", a final state"
+        super().__init__(f"it is {current}{final}, and cannot become {wanted}")
 
 
 def check_transition(current: State, wanted: State) -> None:

@@ -203,6 +203,24 @@ class Runs:
         row = self.session.execute(query.order_by(value, Run.trial).limit(1)).one_or_none()
         return RunRow(row[0], row[1]) if row else None
 
+    def kept_checkpoint(self, study_id: int) -> str | None:
+        """The checkpoint worth keeping of a study that has ended: that of its best run."""
+        study = self.session.get(Study, study_id)
+        if study is None:
+            return None
+        best = self.best(study_id, maximize=study.spec["metrics"][0]["direction"] == "maximize")
+        return best.run.checkpoint if best else None
+
+    def beaten(self, run: Run, *, maximize: bool) -> Sequence[Run]:
+        """Of the runs with a checkpoint at this run's fidelity, itself included, all but the best."""
+        rivals = self.session.scalars(
+            sa.select(Run)
+            .where(Run.study_id == run.study_id, Run.state == RunState.SUCCEEDED, Run.checkpoint.is_not(None))
+            .where(Run.fidelity.is_not_distinct_from(run.fidelity))
+            .order_by(Run.value.desc() if maximize else Run.value.asc(), Run.trial)
+        )
+        return rivals.all()[1:]
+
     def leaders(self, study_id: int, *, maximize: bool) -> Sequence[int]:
         """The numbers of the runs that took the lead, in that order: `search.incumbents`, from the rows."""
         results = self.session.execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -75,6 +75,11 @@ class Studies:
         return self.session.scalars(
             sa.select(Study).where(Study.id.in_(ids)).order_by(Study.id).execution_options(populate_existing=True)
         ).all()
+
+    def finished_among(self, ids: Collection[int]) -> Sequence[int]:
+        """Of these studies those that have ended, or are not there at all."""
+        query = sa.select(Study.id).where(Study.id.in_(ids), Study.state.in_(UNFINISHED))
+        return sorted(set(ids) - set(self.session.scalars(query)))
 
     def owned(self, owner: str) -> Sequence[Study]:
         """The studies that this owner holds, their rows locked."""

@@ -176,9 +176,9 @@ def test_transitions_that_the_table_does_not_know_are_refused(database: Database
     add_runs(database, study_id, decision(0, 0))
     with database.session() as session:
         study, run = Studies(session).lock(study_id), Runs(session).get(study_id, 0).run
-        with pytest.raises(NotAllowed, match="pending and cannot become succeeded"):
+        with pytest.raises(NotAllowed, match="it is pending, and cannot become succeeded"):
             Events(session).move_run(study, run, RunState.SUCCEEDED)
-        with pytest.raises(NotAllowed, match="active and cannot become active"):
+        with pytest.raises(NotAllowed, match="it is active, and cannot become active"):
             Events(session).move_study(study, StudyState.ACTIVE)
         assert study.last_event == 2, "what is refused leaves no event"
 

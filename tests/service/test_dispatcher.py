@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from service.checkpoints import Checkpoints
 from service.database import Database, DatabaseUnavailable
 from service.dispatcher import Dispatcher
 from service.lifecycle import cancel_study, pause_study, resume_study
-from service.models import Attempt, Run, Study
+from service.models import Attempt, Run, Study, utcnow
 from service.repositories.events import Events
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
@@ -242,7 +243,7 @@ def test_a_study_that_asks_for_more_than_there_is_says_what_it_waits_for(
 ) -> None:
     create(resources={"cpus": 1, "gpus": 1})
     turn()
-    assert show().waiting == "workers: none is free that offers 1 CPUs and 1 GPUs"
+    assert show().waiting == "workers: waiting for one with 1 CPUs and 1 GPUs"
 
 
 def test_a_barrier_is_named_while_a_bracket_waits(
@@ -276,27 +277,28 @@ def test_an_algorithm_that_raises_fails_its_study_alone(
 
 
 class Flaky:
-    """A database whose commits fail on demand, after everything was written."""
+    """A database whose commits fail on demand: before they are stored, or after, when only the answer is lost."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, stored: bool) -> None:
         self.database = database
         self.embedded = database.embedded
+        self.stored = stored
         self.failures = 0
 
     @contextmanager
     def session(self, *, write: bool = True) -> Any:
         fail = write and self.failures > 0
         self.failures -= fail
-        try:
-            with self.database.session(write=write) as session:
-                yield session
-                if fail:
-                    session.flush()
-                    raise DatabaseUnavailable("the connection broke")
-        finally:
-            pass
+        with self.database.session(write=write) as session:
+            yield session
+            if fail and not self.stored:
+                session.flush()
+                raise DatabaseUnavailable("the connection broke")
+        if fail:
+            raise DatabaseUnavailable("the connection broke")
 
 
+@pytest.mark.parametrize("stored", [False, True], ids=["rolled back", "stored"])
 @pytest.mark.parametrize("fails_at", range(12))
 def test_a_commit_that_fails_loses_nothing_and_repeats_nothing(
     create: Create,
@@ -305,10 +307,12 @@ def test_a_commit_that_fails_loses_nothing_and_repeats_nothing(
     sqlite_database: Database,
     hyperband_payload: dict[str, Any],
     fails_at: int,
+    stored: bool,
+    show: Show,
 ) -> None:
     """At whichever write the database breaks, the study ends as if it had not."""
     study_id = create(hyperband_payload, parallelism=1)
-    flaky = Flaky(sqlite_database)
+    flaky = Flaky(sqlite_database, stored)
     dispatcher = Dispatcher(flaky, pool, checkpoints, exclusive=True)  # type: ignore[arg-type]
     turns = 0
 
@@ -324,8 +328,10 @@ def test_a_commit_that_fails_loses_nothing_and_repeats_nothing(
             dispatcher.step(0.0)
 
     drive(pool, turn, lambda a: a.config["x0"])
+    turn()
     dispatcher.hand_over()
     _expect_undisturbed(sqlite_database, study_id)
+    assert show().state == StudyState.COMPLETED
     assert len({(a.config["x0"], a.fidelity) for a in pool.submitted if a.task == "train"}) == 22
 
 
@@ -409,3 +415,103 @@ def test_handing_over_leaves_runs_pending_and_leases_free(
         attempt = session.get(Attempt, (study_id, 0, 1))
     assert attempt
     assert attempt.state == "preempted"
+
+
+def test_a_lone_worker_goes_round_the_studies(create: Create, pool: Any, turn: Turn, sqlite_database: Database) -> None:
+    pool.workers = 1
+    ids = [create(name=f"s{i}", budget={"max_runs": 50}) for i in range(3)]
+    turn()
+    for _ in range(12):
+        pool.finish(pool.first, loss=1.0)
+        turn()
+    done = [sum(run.state == RunState.SUCCEEDED for run in runs_of(sqlite_database, study_id)) for study_id in ids]
+    assert done == [4, 4, 4]
+
+
+def test_a_fault_ends_its_study_alone(
+    create: Create, pool: Any, turn: Turn, show: Callable[..., Study], checkpoints: Checkpoints
+) -> None:
+    broken = create(name="broken")
+    checkpoints.folder.mkdir()
+    (checkpoints.folder / str(broken)).write_text("a file where the study's folder should be")
+    create()
+    drive(pool, turn, lambda a: 1.0)
+    turn()
+    assert show("broken").state == StudyState.FAILED
+    assert "a fault of the service: FileExistsError" in (show("broken").reason or "")
+    assert show().state == StudyState.COMPLETED
+
+
+def test_a_test_that_always_loses_its_worker_is_given_up(
+    create: Create, pool: Any, turn: Turn, show: Show, sqlite_database: Database
+) -> None:
+    study_id = create(budget={"max_runs": 1})
+    turn()
+    pool.finish(pool.first, loss=1.0)
+    for _ in range(10):
+        turn()
+        if pool.open:
+            pool.fail(pool.first, FailureClass.LOST, "the worker died")
+    assert show().state == StudyState.COMPLETED
+    assert event_types(sqlite_database, study_id).count("study.tested") == 3
+
+
+@pytest.mark.parametrize("noticed_by", ["its dispatcher", "the next one"])
+def test_a_cancelled_study_leaves_the_checkpoint_of_its_best_run(
+    create: Create,
+    pool: Any,
+    turn: Turn,
+    dispatcher: Dispatcher,
+    checkpoints: Checkpoints,
+    sqlite_database: Database,
+    hyperband_payload: dict[str, Any],
+    noticed_by: str,
+) -> None:
+    create(hyperband_payload)
+    turn()
+    best = pool.first
+    for _ in range(3):
+        for assignment in list(pool.open.values()):
+            pool.finish(assignment, loss=float(assignment is not best))
+        turn()
+    if noticed_by == "the next one":
+        dispatcher.hand_over()
+    with sqlite_database.session() as session:
+        cancel_study(session, "s")
+    if noticed_by == "the next one":
+        successor = Dispatcher(sqlite_database, type(pool)(), checkpoints, exclusive=True)
+        create(name="other")
+        successor.step(0.0)
+        successor.hand_over()
+    else:
+        turn()
+    files = [path for path in (checkpoints.folder / "1").rglob("*") if path.is_file()]
+    assert files == [best.checkpoint]
+
+
+def test_at_full_fidelity_only_the_best_checkpoint_is_kept(
+    create: Create, pool: Any, turn: Turn, checkpoints: Checkpoints
+) -> None:
+    create(budget={"max_runs": 9}, parallelism=1)
+    turn()
+    for loss in (5.0, 3.0, 4.0, 2.0):
+        pool.finish(pool.first, loss=loss)
+        turn()
+        files = [path for path in checkpoints.folder.rglob("*") if path.is_file()]
+        assert len(files) == 1
+    assert files == [pool.submitted[3].checkpoint]
+
+
+def test_the_time_without_a_service_does_not_count(
+    create: Create, pool: Any, checkpoints: Checkpoints, sqlite_database: Database, show: Show
+) -> None:
+    study_id = create(budget={"max_seconds": 1000})
+    with sqlite_database.session() as session:
+        study = session.get(Study, study_id)
+        assert study
+        assert study.active_since
+        study.active_since -= timedelta(hours=1)
+    dispatcher = Dispatcher(sqlite_database, pool, checkpoints, exclusive=True)
+    dispatcher.step(0.0)
+    assert show().elapsed(utcnow()) < 60
+    dispatcher.hand_over()

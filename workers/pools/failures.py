@@ -38,9 +38,15 @@ def _is_torch_oom(error: BaseException) -> bool:
 
 
 def _head(text: str) -> str:
+    text = _storable(text)
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
 
 def _traceback(error: BaseException) -> str:
-    text = "".join(traceback.format_exception(error))
+    text = _storable("".join(traceback.format_exception(error)))
     return text if len(text) <= TRACEBACK_LIMIT else "…" + text[1 - TRACEBACK_LIMIT :]
+
+
+def _storable(text: str) -> str:
+    """The text without what no database stores: halves of surrogate pairs (odd file names) and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

@@ -2,7 +2,8 @@
 
 For tests, for small studies and for machines without Ray. What threads cannot do, this pool cannot do: the attempts
 share one interpreter and its memory; a killed attempt goes on in its thread, unheard, until its next report; a
-crash of the interpreter takes everything with it; a run takes one worker whatever resources it names.
+crash of the interpreter takes everything with it; a run takes one worker however many CPUs it names, and no worker has
+a GPU.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class LocalPool:
         self._closed = False
 
     def capacity(self, resources: Resources) -> int:
-        return 0 if self._closed else self._workers - len(self._open)
+        return 0 if self._closed or resources.gpus else self._workers - len(self._open)
 
     def submit(self, assignment: Assignment) -> None:
         assert self.capacity(assignment.resources) > 0, "submit within the capacity"
