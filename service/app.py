@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from service import problems
 from service.dashboard import routes as dashboard
 from service.database import Database
+from service.origin import SameOrigin
 from service.routes import catalogue, events, health, reports, results, runs, studies, trials
 from service.settings import Settings
 
@@ -54,6 +55,7 @@ def create_app(
     app.state.checks = dict(checks or {})
     app.state.closing = threading.Event()
     problems.install(app)
+    app.add_middleware(SameOrigin)
     app.include_router(health.router)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)

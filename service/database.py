@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session as Session
 from sqlalchemy.orm import sessionmaker
 
 BUSY_SECONDS = 30
+MIGRATION_LOCK = 0x61737361  # any number that no other program takes for an advisory lock
 
 
 class DatabaseError(RuntimeError):
@@ -74,11 +75,19 @@ class Database:
             return MigrationContext.configure(connection).get_current_revision()
 
     def migrate(self) -> None:
-        """Brings the schema to the code's revision. Safe to call at every start."""
+        """Brings the schema to the code's revision. Safe to call at every start, by many processes at once.
+
+        Raises DatabaseError when that cannot be done.
+        """
         from migrations.upgrade import upgrade
 
-        with self.engine.begin() as connection:
-            upgrade(connection)
+        try:
+            with self.engine.begin() as connection:
+                if not self.embedded:  # where BEGIN IMMEDIATE has not let one in alone already
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                upgrade(connection)
+        except sa.exc.SQLAlchemyError as error:
+            raise DatabaseError(f"the database cannot be migrated: {error}") from error
 
     def dispose(self) -> None:
         self.engine.dispose()

@@ -58,6 +58,7 @@ class Kind:
 
 
 MALFORMED = Kind("urn:assay:malformed-body", 400, "The body cannot be read")
+FOREIGN = Kind("urn:assay:foreign-origin", 403, "The request comes from another site")
 NOT_FOUND = Kind("urn:assay:not-found", 404, "Not found")
 NAME_TAKEN = Kind("urn:assay:name-taken", 409, "The name is taken")
 NOT_ALLOWED = Kind("urn:assay:not-allowed", 409, "The study's state does not allow this")

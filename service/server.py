@@ -71,7 +71,7 @@ def serve(settings: Settings) -> None:
     database = Database(settings.database_url)
     # Two dispatchers on an embedded database would take each other's leases; PostgreSQL may have many.
     alone = database.embedded and settings.role != "api"
-    with _only_one(settings.data_dir) if alone else nullcontext():
+    with _only_one(Path(f"{database.url.database}.lock")) if alone else nullcontext():
         try:
             # The port is taken first: failing late would leave a started Ray behind for nothing.
             listener = _listen(settings.host, settings.port) if settings.role != "dispatcher" else None
@@ -180,14 +180,15 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
-    """Holds the data directory's lock, which the kernel gives back even after a kill -9."""
-    path = data_dir / "lock"
+def _only_one(path: Path) -> Iterator[None]:
+    """Holds the lock on the database, which the kernel gives back even after a kill -9."""
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StartError(f"{data_dir} is in use by {_holder(file)}; choose another --data-dir") from error
+            raise StartError(
+                f"{path.with_suffix('')} is in use by {_holder(file)}; choose another --data-dir"
+            ) from error
         file.truncate(0)
         file.write(f"process {os.getpid()}")
         file.flush()

@@ -62,6 +62,21 @@ def new_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable
     return make
 
 
+@pytest.fixture
+def new_empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """Makes a database without any table and answers its address."""
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            return sqlite_url(tmp_path / f"empty-{next(_counter)}.db")
+        url = sa.make_url(request.getfixturevalue("postgres_url"))
+        name = f"empty_{next(_counter)}"
+        _execute(url, f"CREATE DATABASE {name}")
+        return url.set(database=name).render_as_string(hide_password=False)
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, new_database_url: Callable[[str], str]) -> str:
     return new_database_url(request.param)

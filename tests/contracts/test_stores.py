@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from search.history import Run as Decision
 from search.history import RunState, Slot
-from service.database import Database
+from service.database import Database, DatabaseError
 from service.models import Run, Study, utcnow
 from service.repositories.errors import NameTaken, NotFound
 from service.repositories.events import Events
@@ -304,3 +306,25 @@ def test_a_run_without_its_trial_is_refused(database: Database) -> None:
                 added_event=1,
             )
         )
+
+
+def test_many_processes_may_migrate_at_once(database_url: str, new_empty_database_url: Callable[[str], str]) -> None:
+    url = new_empty_database_url(sa.make_url(database_url).get_backend_name())
+    errors: list[DatabaseError] = []
+
+    def migrate() -> None:
+        one = Database(url)
+        try:
+            one.migrate()
+            one.ping()
+        except DatabaseError as error:
+            errors.append(error)
+        finally:
+            one.dispose()
+
+    threads = [threading.Thread(target=migrate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []

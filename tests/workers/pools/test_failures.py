@@ -40,3 +40,13 @@ def test_a_failure_speaks_for_itself_unless_something_else_caused_it():
 
 def test_an_overflow_is_a_divergence():
     assert caught(lambda: 10.0**400).failure is FailureClass.DIVERGED
+
+
+def test_what_no_database_stores_is_spelt_out():
+    def odd():
+        raise ValueError("cannot read 'a\x00b\ud83d.png'")
+
+    told = caught(odd)
+    assert told.message == "ValueError: cannot read 'a\\x00b\\ud83d.png'"
+    assert "\x00" not in told.traceback
+    told.traceback.encode()
