@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Any
 
 from spaces import conditions
-from spaces.conditions import AllOf, AnyOf, Condition, Leaf, Not
+from spaces.conditions import AllOf, AnyOf, Condition, Leaf, Not, Relation
 from spaces.domain import Discrete
 from spaces.errors import InvalidInput
 from spaces.parameters import Parameter
@@ -86,7 +86,7 @@ def _nodes(parameters: Sequence[Parameter]) -> list[_Node]:
     leaves: dict[str, dict[Leaf, None]] = {parameter.name: {} for parameter in parameters}
     for parameter in parameters:
         if parameter.when is not None:
-            for _, leaf in conditions.leaves(parameter.when):
+            for leaf in conditions.leaves(parameter.when):
                 leaves[leaf.parameter][leaf] = None
     nothing: frozenset[Leaf] = frozenset()  # every leaf on an inactive parameter is false
     return [
@@ -219,6 +219,8 @@ def _assign(residual: Residual, name: str, true: frozenset[Leaf]) -> Residual:
     match residual:
         case Leaf():
             return residual in true
+        case Relation():
+            raise AssertionError("no parameter is active by a relation")
         case Not(part):
             rest = _assign(part, name, true)
             return (not rest) if isinstance(rest, bool) else Not(rest)

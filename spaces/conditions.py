@@ -1,7 +1,8 @@
 """When a parameter is active: an expression over the values of other parameters.
 
-    {parameter, equals | in | gt | ge | lt | le}    a leaf: compares the value of one parent
-    {all: [...]}   {any: [...]}   {not: ...}        joins
+    {parameter, equals | in | gt | ge | lt | le}      a leaf: compares the value of one parent
+    {parameter, equals | gt | ...: {parameter: b}}    a relation of two parameters, in constraints only
+    {all: [...]}   {any: [...]}   {not: ...}          joins
 
 A leaf on an inactive parent is false, whatever it compares; joins are plain logic over their leaves. So
 `{not: {parameter: momentum, gt: 0.5}}` holds while `momentum` is inactive: it says "not above one half", not "at most
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
-from spaces.domain import Discrete, Domain
+from spaces.domain import Choices, Discrete, Domain
 from spaces.errors import Path, Problem
 from spaces.values import ByJson, Config, is_number, listing, scalar_objection, show, token
 
@@ -58,6 +59,22 @@ class Leaf(ByJson):
 
 
 @dataclass(frozen=True, eq=False)
+class Relation(ByJson):
+    """Compares the values of two parameters: numbers, or ordinals that have the same choices; `equals` any choices."""
+
+    parameter: str
+    operator: Operator
+    other: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"parameter": self.parameter, self.operator: {"parameter": self.other}}
+
+    @cached_property
+    def mentions(self) -> frozenset[str]:
+        return frozenset((self.parameter, self.other))
+
+
+@dataclass(frozen=True, eq=False)
 class _Join(ByJson):
     conditions: tuple[Condition, ...]
 
@@ -95,19 +112,26 @@ class Not(ByJson):
         return self.condition.mentions
 
 
-Condition = Leaf | AllOf | AnyOf | Not
+Condition = Leaf | Relation | AllOf | AnyOf | Not
 
 
-def leaves(condition: Condition, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
-    """The leaves of a condition, each with its path, in the order in which they are written."""
+def comparisons(condition: Condition, path: Path = ()) -> Iterator[tuple[Path, Leaf | Relation]]:
+    """The comparisons of a condition, each with its path, in the order in which they are written."""
     match condition:
-        case Leaf():
+        case Leaf() | Relation():
             yield path, condition
         case AllOf(conditions) | AnyOf(conditions):
             for index, part in enumerate(conditions):
-                yield from leaves(part, (*path, condition.word, index))
+                yield from comparisons(part, (*path, condition.word, index))
         case Not(part):
-            yield from leaves(part, (*path, "not"))
+            yield from comparisons(part, (*path, "not"))
+
+
+def leaves(condition: Condition) -> Iterator[Leaf]:
+    """The leaves of a condition, in the order in which they are written."""
+    for _, comparison in comparisons(condition):
+        if isinstance(comparison, Leaf):
+            yield comparison
 
 
 def described(condition: Condition) -> str:
@@ -117,6 +141,8 @@ def described(condition: Condition) -> str:
             return f"{name} in [{listing(values)}]"
         case Leaf(name, sign, value):
             return f"{name} {_SIGNS[sign]} {show(value)}"
+        case Relation(name, sign, other):
+            return f"{name} {_SIGNS[sign]} {other}"
         case AllOf(conditions):
             return " and ".join(_within(part) for part in conditions)
         case AnyOf(conditions):
@@ -143,6 +169,26 @@ def problems(leaf: Leaf, domain: Domain) -> list[Problem]:
             found.append(Problem((leaf.operator,), "needs at least one value"))
         return found
     return [Problem((leaf.operator,), text) for text in _order_objections(leaf, domain)]
+
+
+def relation_problems(relation: Relation, domain: Domain, other: Domain) -> list[Problem]:
+    """Why the values of the two parameters cannot be compared so; paths start at the relation."""
+    place: Path = (relation.operator, "parameter")
+    if relation.parameter == relation.other:
+        return [Problem(place, f"compares {show(relation.parameter)} with itself")]
+    if domain.numeric and other.numeric:
+        return []
+    if domain.numeric or other.numeric:
+        return [Problem(place, "compares numbers with choices: both must be float or int, or both choices")]
+    assert isinstance(domain, Choices)
+    assert isinstance(other, Choices)
+    if relation.operator == "equals":
+        if {token(value) for value in domain.values}.isdisjoint(token(value) for value in other.values):
+            return [Problem(place, "compares two parameters that have no value in common")]
+        return []
+    if not (domain.ordered and domain == other):
+        return [Problem(place, "needs numbers, or two ordinals that have the same choices, to tell which is greater")]
+    return []
 
 
 def _order_objections(leaf: Leaf, domain: Domain) -> Iterator[str]:
@@ -186,6 +232,8 @@ def compiled(condition: Condition, domains: Mapping[str, Domain]) -> Predicate:
     match condition:
         case Leaf():
             return _compiled_leaf(condition, domains[condition.parameter])
+        case Relation(name):
+            return _compiled_relation(condition, domains[name])
         case AllOf(conditions):
             parts = [compiled(part, domains) for part in conditions]
 
@@ -226,6 +274,22 @@ def _compiled_leaf(leaf: Leaf, domain: Domain) -> Predicate:
     # An absent value has the token of None, which is among no parameter's values.
     chosen = frozenset(_tokens(leaf, domain))
     return lambda config: token(config.get(name)) in chosen
+
+
+def _compiled_relation(relation: Relation, domain: Domain) -> Predicate:
+    left, right = relation.parameter, relation.other
+    compare: Callable[[Any, Any], bool] = _COMPARE.get(relation.operator, operator.eq)
+    rank: Callable[[Any], Any] | None = None  # None: the values themselves
+    if isinstance(domain, Choices):
+        rank = token if relation.operator == "equals" else domain.cell
+
+    def holds(config: Config) -> bool:
+        one, two = config.get(left), config.get(right)
+        if one is None or two is None:
+            return False
+        return compare(one, two) if rank is None else compare(rank(one), rank(two))
+
+    return holds
 
 
 def _tokens(leaf: Leaf, domain: Domain) -> Iterator[tuple[bool, Hashable]]:

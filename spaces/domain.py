@@ -38,6 +38,13 @@ class EvenCells:
     def from_unit(self, u: float) -> int:
         return min(int(u * self.count), self.count - 1)
 
+    def lower(self, cell: int) -> float:
+        """Where the cell begins."""
+        return cell / self.count
+
+    def width(self, cell: int) -> float:
+        return 1 / self.count
+
 
 @dataclass(frozen=True)
 class LogCells:
@@ -59,6 +66,13 @@ class LogCells:
 
     def from_unit(self, u: float) -> int:
         return min(int(self.start * math.expm1(u * self._width)), self.count - 1)
+
+    def lower(self, cell: int) -> float:
+        """Where the cell begins."""
+        return math.log1p(cell / self.start) / self._width
+
+    def width(self, cell: int) -> float:
+        return math.log1p(1 / (self.start + cell)) / self._width
 
 
 @dataclass(frozen=True)

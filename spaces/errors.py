@@ -1,7 +1,8 @@
 """What is wrong with an input, and where.
 
 ValueError
-└── InvalidInput      one or more problems, each with the path of the culprit
+└── InvalidInput          one or more problems, each with the path of the culprit
+    └── Inexpressible     right as it is, but another library has no words for it
 """
 
 from __future__ import annotations
@@ -54,3 +55,7 @@ class InvalidInput(ValueError):
 
     def under(self, *prefix: str | int) -> InvalidInput:
         return InvalidInput(problem.under(*prefix) for problem in self.problems)
+
+
+class Inexpressible(InvalidInput):
+    """What a conversion would lose; the paths lead from the root of what was to be converted."""

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
+from spaces import priors
 from spaces.checks import Fields
 from spaces.conditions import Condition
 from spaces.domain import MAX_CELLS, Choices, Domain, FloatGrid, IntegerGrid, Interval, steps_between
+from spaces.priors import Prior
 from spaces.values import ByJson, Value, kind, scalar_objection, show, token
 
 MAX_CHOICES = 10_000
@@ -55,6 +57,11 @@ class Parameter(ByJson):
         return {}
 
     @property
+    def prior(self) -> Prior | None:
+        """What is expected of its value, if anything."""
+        return None
+
+    @property
     @abstractmethod
     def domain(self) -> Domain:
         """The values and their unit map."""
@@ -69,15 +76,31 @@ class Parameter(ByJson):
         written: dict[str, Any] = {"name": self.name, "type": self.type}
         for declared in fields(self):
             value = getattr(self, declared.name)
-            if declared.name not in ("name", "when") and value is not declared.default:
+            if declared.name not in ("name", "when", "prior") and value is not declared.default:
                 written[declared.name] = list(value) if isinstance(value, tuple) else value
+        if self.prior is not None:
+            written["prior"] = self.prior.to_json()
         if self.when is not None:
             written["when"] = self.when.to_json()
         return written
 
 
 @dataclass(frozen=True, eq=False)
-class Float(Parameter):
+class Searched(Parameter):
+    """A parameter that the search sets, and that people may have a prior about."""
+
+    prior: Prior | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        read = Fields(vars(self))
+        priors.check(read, self.domain)
+        read.require()
+        object.__setattr__(self, "prior", priors.normalised(self.prior, self.domain))
+
+
+@dataclass(frozen=True, eq=False)
+class Float(Searched):
     """A real number in [low, high]; with a step, one of low, low + step, ..., high."""
 
     low: float
@@ -128,7 +151,7 @@ class Float(Parameter):
 
 
 @dataclass(frozen=True, eq=False)
-class Integer(Parameter):
+class Integer(Searched):
     """An integer in [low, high]; with a step, one of low, low + step, ..., high."""
 
     low: int
@@ -164,7 +187,7 @@ class Integer(Parameter):
 
 
 @dataclass(frozen=True, eq=False)
-class Categorical(Parameter):
+class Categorical(Searched):
     """One of a few values without an order."""
 
     choices: tuple[Value, ...]
@@ -189,7 +212,7 @@ class Categorical(Parameter):
 
 
 @dataclass(frozen=True, eq=False)
-class Ordinal(Parameter):
+class Ordinal(Searched):
     """One of a few values, given from the least to the greatest."""
 
     choices: tuple[Value, ...]
@@ -214,7 +237,7 @@ class Ordinal(Parameter):
 
 
 @dataclass(frozen=True, eq=False)
-class Bool(Parameter):
+class Bool(Searched):
     """False or true; a categorical of these two."""
 
     default: bool | None = None

@@ -1,7 +1,8 @@
 """Reading a space from JSON. One pass finds everything that is wrong, each with the path from the space's root.
 
 {"parameters": [{"name": "lr", "type": "float", "low": 1e-4, "high": 0.3, "log": true}, ...],
- "fidelity": {"name": "epochs", "low": 1, "high": 27}}
+ "fidelity": {"name": "epochs", "low": 1, "high": 27},
+ "constraints": [{"forbid": {"parameter": "lr", "gt": 0.1}}, {"linear": {"a": 1, "b": 1}, "le": 1.0}]}
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from spaces import structure
+from spaces import priors, structure
 from spaces.checks import Fields, unknown
-from spaces.conditions import OPERATORS, AllOf, AnyOf, Condition, Leaf, Not
+from spaces.conditions import OPERATORS, AllOf, AnyOf, Condition, Leaf, Not, Operator, Relation
+from spaces.constraints import BOUNDS, Constraint, Forbid, Linear
 from spaces.errors import InvalidInput, Path, Problem
 from spaces.fidelity import Fidelity
 from spaces.parameters import TYPES, Parameter
@@ -21,18 +23,20 @@ from spaces.values import kind, listing, scalar_objection, show
 
 MAX_DEPTH = 32  # of joins within joins
 _JOINS = ("all", "any", "not")
+_OPINIONS = ("default", "prior")  # fields that say something about the values, and do not declare them
 
 
-def read_space(obj: object) -> tuple[tuple[Parameter, ...], Fidelity | None]:
-    """The parameters and the fidelity; raises InvalidInput with every problem found."""
+def read_space(obj: object) -> tuple[tuple[Parameter, ...], Fidelity | None, tuple[Constraint, ...]]:
+    """The parameters, the fidelity and the constraints; raises InvalidInput with every problem found."""
     if not isinstance(obj, Mapping):
         raise InvalidInput.at((), f'must be an object such as {{"parameters": [...]}}, got {kind(obj)}')
     read = Fields(obj)
-    read.only(("parameters", "fidelity"))
+    read.only(("parameters", "fidelity", "constraints"))
     fidelity: Fidelity | None = None
     fidelity_name: str | None = None
     if not read.absent("fidelity", optional=True):
         fidelity, fidelity_name = _read_fidelity(read.raw("fidelity"), read.problems)
+    constraints = _read_constraints(read)
     parameters: list[Parameter | None] = []
     if not read.absent("parameters"):
         items = read.raw("parameters")
@@ -43,9 +47,13 @@ def read_space(obj: object) -> tuple[tuple[Parameter, ...], Fidelity | None]:
         else:
             both = [_read_parameter(item, ("parameters", index), read.problems) for index, item in enumerate(items)]
             parameters = [parameter for parameter, _ in both]
-            read.problems += structure.problems([declaration for _, declaration in both], fidelity_name)
+            read.problems += structure.problems([declaration for _, declaration in both], fidelity_name, constraints)
     read.require()
-    return tuple(parameter for parameter in parameters if parameter is not None), fidelity
+    return (
+        tuple(parameter for parameter in parameters if parameter is not None),
+        fidelity,
+        tuple(constraint for constraint in constraints if constraint is not None),
+    )
 
 
 def _read_fidelity(obj: object, problems: list[Problem]) -> tuple[Fidelity | None, str | None]:
@@ -78,14 +86,19 @@ def _read_parameter(obj: object, path: Path, problems: list[Problem]) -> tuple[P
         known = tuple(field.name for field in fields(cls))
         read.only(("name", "type", *(name for name in known if name != "name")))
         cls.check(read)
-    when = None if read.absent("when", optional=True) else _read_condition(read.raw("when"), ("when",), read.problems)
-    problems += [problem.under(*path) for problem in read.problems]
+    when = None if read.absent("when", optional=True) else read_condition(read.raw("when"), ("when",), read.problems)
 
-    # A default that is wrong leaves the parameter's values known, so that conditions on it can still be checked.
-    usable = {name: obj[name] for name in known if name in obj and (name != "default" or read.sound(name))}
+    # A default or prior that is wrong leaves the parameter's values known: conditions on it can still be checked.
+    usable = {name: obj[name] for name in known if name in obj and (name not in _OPINIONS or read.sound(name))}
+    prior = usable.pop("prior", None)
     parameter = None
-    if cls is not None and read.sound(*(name for name in known if name not in ("default", "when"))):
+    if cls is not None and read.sound(*(name for name in known if name not in (*_OPINIONS, "when"))):
         parameter = cls(**{**usable, "when": when})
+        if prior is not None:
+            priors.check(read, parameter.domain)
+            if read.sound("prior"):
+                parameter = cls(**{**usable, "when": when, "prior": prior})
+    problems += [problem.under(*path) for problem in read.problems]
     name = obj["name"] if read.sound("name") else None
     return parameter, Declaration(name, parameter.domain if parameter else None, when)
 
@@ -100,7 +113,48 @@ def _read_type(read: Fields) -> type[Parameter] | None:
     return None
 
 
-def _read_condition(obj: object, path: Path, problems: list[Problem]) -> Condition | None:
+def _read_constraints(read: Fields) -> list[Constraint | None]:
+    """The constraints, None in the place of one that cannot be read."""
+    if read.absent("constraints", optional=True):
+        return []
+    items = read.raw("constraints")
+    if not isinstance(items, list | tuple):
+        read.wrong("constraints", f"must be a list, got {kind(items)}")
+        return []
+    if len(items) > structure.MAX_CONSTRAINTS:
+        read.wrong("constraints", structure.too_many_constraints(len(items)))
+        return []
+    return [_read_constraint(item, ("constraints", index), read.problems) for index, item in enumerate(items)]
+
+
+def _read_constraint(obj: object, path: Path, problems: list[Problem]) -> Constraint | None:
+    if not isinstance(obj, Mapping):
+        problems.append(Problem(path, f"must be an object, got {kind(obj)}"))
+        return None
+    read = Fields(obj)
+    if "linear" in obj:
+        read.only(("linear", *BOUNDS))
+        Linear.check(read)
+        for name in BOUNDS:
+            if name in obj and obj[name] is None:
+                read.wrong(name, "must be a number, got null")
+        problems += [problem.under(*path) for problem in read.problems]
+        if read.problems:
+            return None
+        (operator,) = (name for name in BOUNDS if name in obj)
+        return Linear(obj["linear"], operator, obj[operator])
+    read.only(("forbid",))
+    if "forbid" not in obj:
+        example = '{"forbid": <condition>} or {"linear": {"a": 1, "b": 1}, "le": 1.0}'
+        problems.append(Problem(path, f"must be {example}"))
+    problems += [problem.under(*path) for problem in read.problems]
+    if "forbid" not in obj or read.problems:
+        return None
+    condition = read_condition(obj["forbid"], (*path, "forbid"), problems)
+    return None if condition is None else Forbid(condition)
+
+
+def read_condition(obj: object, path: Path, problems: list[Problem]) -> Condition | None:
     """The condition, None when a part of it cannot be read."""
 
     def wrong(message: str, *within: str | int) -> None:
@@ -124,7 +178,7 @@ def _read_condition(obj: object, path: Path, problems: list[Problem]) -> Conditi
         wrong(f"must hold {show(join)} alone, got {others} beside it; nest them to combine them")
         return None
     if join == "not":
-        part = _read_condition(obj["not"], (*path, "not"), problems)
+        part = read_condition(obj["not"], (*path, "not"), problems)
         return part and Not(part)
     if not isinstance(obj[join], list | tuple):
         wrong(f"must be a list of conditions, got {kind(obj[join])}", join)
@@ -132,14 +186,14 @@ def _read_condition(obj: object, path: Path, problems: list[Problem]) -> Conditi
     if not obj[join]:
         wrong("needs at least one condition", join)
         return None
-    parts = [_read_condition(part, (*path, join, index), problems) for index, part in enumerate(obj[join])]
+    parts = [read_condition(part, (*path, join, index), problems) for index, part in enumerate(obj[join])]
     read = tuple(part for part in parts if part is not None)
     if len(read) < len(parts):
         return None
     return AllOf(read) if join == "all" else AnyOf(read)
 
 
-def _read_leaf(obj: Mapping[str, Any], path: Path, problems: list[Problem]) -> Leaf | None:
+def _read_leaf(obj: Mapping[str, Any], path: Path, problems: list[Problem]) -> Leaf | Relation | None:
     read = Fields(obj)
     read.only(("parameter", *OPERATORS))
     parameter = read.name("parameter")
@@ -149,6 +203,8 @@ def _read_leaf(obj: Mapping[str, Any], path: Path, problems: list[Problem]) -> L
         read.wrong(given[1], f'one comparison per condition, got {listing(given)}; join them with {{"all": [...]}}')
     elif operator is None:
         problems.append(Problem(path, f"needs one of {listing(OPERATORS)}"))
+    elif isinstance(obj[operator], Mapping):
+        return _read_relation(obj[operator], parameter, operator, read, path, problems)
     elif operator != "in":
         if (objection := scalar_objection(obj[operator])) is not None:
             read.wrong(operator, objection)
@@ -162,3 +218,21 @@ def _read_leaf(obj: Mapping[str, Any], path: Path, problems: list[Problem]) -> L
     if parameter is None or operator is None or read.problems:
         return None
     return Leaf(parameter, operator, tuple(obj["in"]) if operator == "in" else obj[operator])
+
+
+def _read_relation(
+    other: Mapping[str, Any],
+    parameter: str | None,
+    operator: Operator,
+    read: Fields,
+    path: Path,
+    problems: list[Problem],
+) -> Relation | None:
+    within = Fields(other)
+    within.only(("parameter",))
+    name = within.name("parameter")
+    if operator == "in":
+        read.wrong("in", "must be a list of values; two parameters are compared with equals, gt, ge, lt or le")
+    found = [*read.problems, *(problem.under(operator) for problem in within.problems)]
+    problems += [problem.under(*path) for problem in found]
+    return None if found or parameter is None or name is None else Relation(parameter, operator, name)

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 from spaces import conditions
 from spaces.checks import unknown
-from spaces.conditions import Condition
+from spaces.conditions import Condition, Relation
+from spaces.constraints import Constraint, Forbid
 from spaces.domain import Domain
-from spaces.errors import Problem
+from spaces.errors import Path, Problem
 from spaces.values import show
 
 MAX_PARAMETERS = 1_000
 MAX_LEAVES = 1_000  # per condition
+MAX_CONSTRAINTS = 1_000
 
 
 @dataclass(frozen=True)
@@ -30,22 +32,31 @@ class Declaration:
     when: Condition | None
 
 
-def problems(declared: Sequence[Declaration], fidelity: str | None) -> list[Problem]:
+def problems(
+    declared: Sequence[Declaration], fidelity: str | None, constraints: Sequence[Constraint | None]
+) -> list[Problem]:
     """What is wrong between the parameters; paths are relative to the space."""
     if not declared:
         return [Problem(("parameters",), "needs at least one parameter")]
     if len(declared) > MAX_PARAMETERS:
         return [Problem(("parameters",), too_many(len(declared)))]
+    if len(constraints) > MAX_CONSTRAINTS:
+        return [Problem(("constraints",), too_many_constraints(len(constraints)))]
     first = _first_of_each_name(declared)
     return [
         *_name_problems(declared, first, fidelity),
-        *_leaf_problems(declared, first, fidelity),
+        *_activity_problems(declared, first, fidelity),
         *_cycle_problems(declared, first),
+        *_constraint_problems(declared, first, fidelity, constraints),
     ]
 
 
 def too_many(count: int) -> str:
     return f"must have at most {MAX_PARAMETERS} parameters, got {count}"
+
+
+def too_many_constraints(count: int) -> str:
+    return f"must have at most {MAX_CONSTRAINTS} constraints, got {count}"
 
 
 def topological_order(declared: Sequence[Declaration]) -> list[int]:
@@ -97,22 +108,66 @@ def _name_problems(
             yield Problem(path, f"is the name of the fidelity, {show(name)}: the algorithm sets it, not the config")
 
 
-def _leaf_problems(
+def _activity_problems(
     declared: Sequence[Declaration], first: Mapping[str, int], fidelity: str | None
 ) -> Iterator[Problem]:
     for index, declaration in enumerate(declared):
-        if declaration.when is None:
+        if declaration.when is not None:
+            path = ("parameters", index, "when")
+            for place, comparison in conditions.comparisons(declaration.when, path):
+                if isinstance(comparison, Relation):
+                    yield Problem((*place, comparison.operator), "must be a value: only constraints compare parameters")
+            yield from _comparison_problems(declaration.when, path, declared, first, fidelity)
+
+
+def _constraint_problems(
+    declared: Sequence[Declaration],
+    first: Mapping[str, int],
+    fidelity: str | None,
+    constraints: Sequence[Constraint | None],
+) -> Iterator[Problem]:
+    for index, constraint in enumerate(constraints):
+        path: Path = ("constraints", index)
+        match constraint:
+            case None:
+                continue
+            case Forbid(condition):
+                yield from _comparison_problems(condition, (*path, "forbid"), declared, first, fidelity)
+            case _:
+                for name in constraint.coefficients:
+                    place = (*path, "linear", name)
+                    if name not in first:
+                        yield Problem(place, _unknown_parent(name, first, fidelity))
+                    elif (domain := declared[first[name]].domain) is not None:
+                        yield from (problem.under(*place) for problem in constraint.problems(name, domain))
+
+
+def _comparison_problems(
+    condition: Condition,
+    path: Path,
+    declared: Sequence[Declaration],
+    first: Mapping[str, int],
+    fidelity: str | None,
+) -> Iterator[Problem]:
+    found = list(conditions.comparisons(condition, path))
+    if len(found) > MAX_LEAVES:
+        yield Problem(path, f"must compare at most {MAX_LEAVES} times, got {len(found)}")
+        return
+    for place, comparison in found:
+        names = [((*place, "parameter"), comparison.parameter)]
+        if isinstance(comparison, Relation):
+            names.append(((*place, comparison.operator, "parameter"), comparison.other))
+        unknown_names = [(at, name) for at, name in names if name not in first]
+        for at, name in unknown_names:
+            yield Problem(at, _unknown_parent(name, first, fidelity))
+        domains = [declared[first[name]].domain for _, name in names if name in first]
+        if unknown_names or None in domains:
             continue
-        path = ("parameters", index, "when")
-        all_leaves = list(conditions.leaves(declaration.when, path))
-        if len(all_leaves) > MAX_LEAVES:
-            yield Problem(path, f"must compare at most {MAX_LEAVES} times, got {len(all_leaves)}")
-            continue
-        for place, leaf in all_leaves:
-            if leaf.parameter not in first:
-                yield Problem((*place, "parameter"), _unknown_parent(leaf.parameter, first, fidelity))
-            elif (domain := declared[first[leaf.parameter]].domain) is not None:
-                yield from (problem.under(*place) for problem in conditions.problems(leaf, domain))
+        known = [domain for domain in domains if domain is not None]
+        if isinstance(comparison, Relation):
+            yield from (p.under(*place) for p in conditions.relation_problems(comparison, *known))
+        else:
+            yield from (p.under(*place) for p in conditions.problems(comparison, *known))
 
 
 def _unknown_parent(name: str, first: Mapping[str, int], fidelity: str | None) -> str:

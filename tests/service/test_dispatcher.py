@@ -515,3 +515,15 @@ def test_the_time_without_a_service_does_not_count(
     dispatcher.step(0.0)
     assert show().elapsed(utcnow()) < 60
     dispatcher.hand_over()
+
+
+def test_constraints_of_the_space_are_kept(
+    create: Create, pool: Any, turn: Turn, study_payload: dict[str, Any], sqlite_database: Database
+) -> None:
+    space = {**study_payload["space"], "constraints": [{"linear": {"x0": 1, "x1": 1}, "le": 0}]}
+    study_id = create(space=space, budget={"max_runs": 10})
+    drive(pool, turn, lambda a: 1.0)
+    with sqlite_database.session(write=False) as session:
+        configs = [row.trial.config for row in Runs(session).all(study_id)]
+    assert len(configs) == 10
+    assert all(config["x0"] + config["x1"] <= 0 for config in configs)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for spaces, as JSON: every type, scale, step and default, conditions of any shape.
+"""Hypothesis strategies for spaces, as JSON: every type, scale, step, default and prior, conditions of any shape.
 
 Fixtures because test folders are no packages. Use: `def test_x(space_objects): ... given(space_objects)` or
 `data.draw(space_objects)` with `@given(data=st.data())`.
@@ -87,12 +87,55 @@ def _conditions(parents: list[dict[str, Any]]) -> SearchStrategy[dict[str, Any]]
 
 
 @st.composite
+def _priors(draw: DrawFn, parameter: dict[str, Any]) -> dict[str, Any]:
+    values = _values(parameter)
+    if parameter["type"] in ("categorical", "ordinal", "bool") and draw(st.booleans()):
+        weight = st.sampled_from([0.25, 1, 2, 9.5])
+        return {"weights": draw(st.lists(weight, min_size=len(values), max_size=len(values)))}
+    prior = {"mode": draw(st.sampled_from(values))}
+    if parameter["type"] in ("int", "float", "ordinal") and draw(st.booleans()):
+        return {**prior, "sigma": draw(st.sampled_from([0.01, 0.1, 1, 50]))}
+    confidence = draw(st.sampled_from([None, "low", "medium", "high"]))
+    return prior if confidence is None else {**prior, "confidence": confidence}
+
+
+@st.composite
+def _constraints(draw: DrawFn, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    numbers = [parameter for parameter in parameters if parameter["type"] in ("int", "float")]
+    if numbers and draw(st.booleans()):
+        terms = draw(st.lists(st.sampled_from(numbers), min_size=1, max_size=3, unique_by=lambda p: p["name"]))
+        coefficients = {term["name"]: draw(st.sampled_from([-2, -1, 0.5, 1])) for term in terms}
+        at = {term["name"]: draw(st.sampled_from([term["low"], term["high"]])) for term in terms}
+        bound = sum(coefficients[name] * at[name] for name in coefficients)
+        return {"linear": coefficients, draw(st.sampled_from(["le", "ge", "eq"])): bound}
+    if len(numbers) > 1 and draw(st.booleans()):
+        one, other = draw(st.permutations(numbers))[:2]
+        operator = draw(st.sampled_from(["equals", "gt", "ge", "lt", "le"]))
+        relation = {"parameter": one["name"], operator: {"parameter": other["name"]}}
+        return {"forbid": draw(st.sampled_from([relation, {"not": relation}]))}
+    return {"forbid": draw(_conditions(parameters))}
+
+
+@st.composite
+def _constrained_spaces(draw: DrawFn) -> dict[str, Any]:
+    """Finite ones without defaults and priors; perhaps no config keeps the constraints."""
+    written = draw(_spaces(finite=True))
+    for parameter in written["parameters"]:
+        parameter.pop("default", None)
+        parameter.pop("prior", None)
+    constraints = draw(st.lists(_constraints(written["parameters"]), min_size=1, max_size=3))
+    return {**written, "constraints": constraints}
+
+
+@st.composite
 def _spaces(draw: DrawFn, finite: bool) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = []
     for index in range(draw(st.integers(1, 5))):
         parameter = {"name": f"p{index}", **draw(_domains(finite))}
         if parameter["type"] != "constant" and draw(st.booleans()):
             parameter["default"] = draw(st.sampled_from(_values(parameter)))
+        if parameter["type"] != "constant" and draw(st.booleans()):
+            parameter["prior"] = draw(_priors(parameter))
         if parameters and draw(st.booleans()):
             parameter["when"] = draw(_conditions(parameters))
         parameters.append(parameter)
@@ -114,3 +157,9 @@ def space_objects() -> SearchStrategy[dict[str, Any]]:
 def finite_space_objects() -> SearchStrategy[dict[str, Any]]:
     """Any space with finitely many configs, as JSON."""
     return _spaces(finite=True)
+
+
+@pytest.fixture(scope="session")
+def constrained_space_objects() -> SearchStrategy[dict[str, Any]]:
+    """Any finite space with constraints, as JSON; perhaps no config keeps them."""
+    return _constrained_spaces()
