@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, SearchStrategy
 
 from spaces import Bool, Categorical, Constant, Float, Integer, Leaf, Ordinal, Prior, Space
+from spaces.values import token
 
 Objects = SearchStrategy[dict[str, Any]]
 law = settings(deadline=None, max_examples=40)
@@ -30,7 +31,7 @@ def _rng(seed: int = 0) -> np.random.Generator:
 
 
 def _changed(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
-    return {name for name in one.keys() & other.keys() if one[name] != other[name]}
+    return {name for name in one.keys() & other.keys() if token(one[name]) != token(other[name])}
 
 
 @law
