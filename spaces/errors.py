@@ -13,6 +13,14 @@ from dataclasses import dataclass
 Path = tuple[str | int, ...]
 
 
+def spelled(path: Path) -> str:
+    """A path as people write it: `space.parameters[1].low`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong: `path` leads from the payload's root to the culprit, `message` says what to do."""
@@ -26,11 +34,8 @@ class Problem:
 
     @property
     def location(self) -> str:
-        """The path as people write it: `space.parameters[1].low`."""
-        text = ""
-        for step in self.path:
-            text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-        return text
+        """The path as people write it."""
+        return spelled(self.path)
 
     @property
     def pointer(self) -> str:

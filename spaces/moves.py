@@ -36,7 +36,7 @@ def mutated(space: Space, config: Config, rng: np.random.Generator) -> dict[str,
     equation), others follow along with the last attempt (see `Space.repair`); a uniform draw is the last resort. A
     config without such a parameter is returned as it is.
     """
-    genes = [name for name in config if space[name].domain.count != 1]
+    genes = [each.name for each in space.parameters if each.name in config and each.domain.count != 1]
     if not genes:
         return dict(config)
     key = space.key(config)
@@ -58,9 +58,11 @@ def neighbours(
     seen = {space.key(config)}
     found: list[dict[str, Value]] = []
     ruled_out: list[dict[str, Value]] = []
-    for name, value in config.items():
-        for other in _near_values(space[name].domain, value, rng, sd, draws, adjacent):
-            candidate = replaced(space, config, {name: other}, rng)
+    for parameter in space.parameters:
+        if parameter.name not in config:
+            continue
+        for other in _near_values(parameter.domain, config[parameter.name], rng, sd, draws, adjacent):
+            candidate = replaced(space, config, {parameter.name: other}, rng)
             if not space.allows(candidate):
                 ruled_out.append(candidate)
             elif (key := space.key(candidate)) not in seen:

@@ -26,11 +26,15 @@ MAX_CHOICES = 10_000
 class Parameter(ByJson):
     """What all parameters have. The fields of a subclass are its fields on the wire.
 
+    `mutable`: whether its value, and whether it is active, may change in the middle of a training. That of a learning
+    rate may, that of a width may not: the network would be another one.
+
     Raises InvalidInput, with paths such as ("low",), when a field is wrong.
     """
 
     name: str
     when: Condition | None = field(default=None, kw_only=True)
+    mutable: bool = field(default=True, kw_only=True)
 
     type: ClassVar[str]
 
@@ -45,6 +49,7 @@ class Parameter(ByJson):
     def check(cls, read: Fields) -> None:
         """Notes what is wrong with these raw fields, `when` aside: that is a matter of the whole space."""
         read.name()
+        read.flag("mutable")
         cls._check_values(read)
 
     @classmethod
@@ -76,12 +81,14 @@ class Parameter(ByJson):
         written: dict[str, Any] = {"name": self.name, "type": self.type}
         for declared in fields(self):
             value = getattr(self, declared.name)
-            if declared.name not in ("name", "when", "prior") and value is not declared.default:
+            if declared.name not in ("name", "when", "prior", "mutable") and value is not declared.default:
                 written[declared.name] = list(value) if isinstance(value, tuple) else value
         if self.prior is not None:
             written["prior"] = self.prior.to_json()
         if self.when is not None:
             written["when"] = self.when.to_json()
+        if not self.mutable:
+            written["mutable"] = False
         return written
 
 

@@ -93,7 +93,7 @@ def _changed(space: Space, change: Change) -> Space:
         case Freeze(_, value):
             _require_value(parameter, value)
             canonical = parameter.domain.canonical(value)
-            frozen = Constant(name, canonical, when=parameter.when)
+            frozen = Constant(name, canonical, when=parameter.when, mutable=parameter.mutable)
             return _known(space, parameter, canonical, frozen)
         case Drop(_, value):
             _require_value(parameter, value)

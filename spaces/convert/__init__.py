@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from spaces.errors import Inexpressible, Path, Problem
 from spaces.values import listing
 
-Loss = Literal["fidelity", "default", "prior", "conditions", "constraints", "order"]
+Loss = Literal["fidelity", "default", "prior", "conditions", "constraints", "order", "mutable"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 
 

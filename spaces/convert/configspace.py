@@ -5,7 +5,7 @@ steps (it removed them), sums, `not` and order comparisons where the two librari
 the bounds of continuous ones, more than 13 decimals, and a fidelity. Integers on a log scale and priors of integers
 keep their values but follow ConfigSpace's own law there.
 
-The declared order, and whether a default was declared, travel in the hyperparameters' `meta`.
+The declared order, whether a default was declared, and what is not mutable, travel in the hyperparameters' `meta`.
 """
 
 from __future__ import annotations

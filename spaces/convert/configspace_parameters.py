@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from spaces.conditions import Condition
@@ -22,6 +23,8 @@ def hyperparameter(library: Any, parameter: Parameter, position: int, findings: 
     meta: dict[str, Any] = {"position": position}
     if getattr(parameter, "default", None) is None:
         meta["default"] = "implied"
+    if not parameter.mutable:
+        meta["mutable"] = False
     name, default = parameter.name, parameter.default_value
     prior = None if findings.accepts("prior") else parameter.prior
     match parameter:
@@ -48,6 +51,11 @@ def hyperparameter(library: Any, parameter: Parameter, position: int, findings: 
 
 def parameter_of(library: Any, given: Any, when: Condition | None) -> Parameter:
     """The parameter; raises InvalidInput for what has no counterpart."""
+    parameter = _parameter_of(library, given, when)
+    return replace(parameter, mutable=(given.meta or {}).get("mutable", True))
+
+
+def _parameter_of(library: Any, given: Any, when: Condition | None) -> Parameter:
     implied = (given.meta or {}).get("default") == "implied"
     default = None if implied else plain(given.default_value)
     name = given.name

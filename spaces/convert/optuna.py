@@ -35,6 +35,8 @@ def to_optuna(space: Space, lossy: Collection[Loss] = ()) -> dict[str, Any]:
             findings.lost("conditions", (*path, "when"), "Optuna has no conditions")
         if parameter.prior is not None:
             findings.lost("prior", (*path, "prior"), "Optuna has no priors")
+        if not parameter.mutable:
+            findings.lost("mutable", (*path, "mutable"), "Optuna does not tell what may change in a training")
         if getattr(parameter, "default", None) is not None:
             findings.lost("default", (*path, "default"), "Optuna has no defaults")
         converted[parameter.name] = _distribution(distributions, parameter, path, findings)

@@ -136,6 +136,8 @@ def _spaces(draw: DrawFn, finite: bool) -> dict[str, Any]:
             parameter["default"] = draw(st.sampled_from(_values(parameter)))
         if parameter["type"] != "constant" and draw(st.booleans()):
             parameter["prior"] = draw(_priors(parameter))
+        if draw(st.integers(0, 4)) == 0:
+            parameter["mutable"] = draw(st.booleans())
         if parameters and draw(st.booleans()):
             parameter["when"] = draw(_conditions(parameters))
         parameters.append(parameter)

@@ -54,6 +54,11 @@ def test_round_trip() -> None:
     assert from_configspace(to_configspace(space)) == space
 
 
+def test_round_trip_of_what_is_not_mutable() -> None:
+    space = Space.from_json(_only(type="int", low=1, high=4, mutable=False))
+    assert from_configspace(to_configspace(space)) == space
+
+
 def test_round_trip_of_priors() -> None:
     space = Space.from_json(
         {

@@ -52,6 +52,7 @@ def test_values_are_theirs_too() -> None:
     [
         ({"fidelity": {"name": "r", "low": 1, "high": 9}}, ("fidelity",), "loss of 'fidelity'"),
         ({"constraints": [{"linear": {"n": 1}, "le": 3}]}, ("constraints",), "loss of 'constraints'"),
+        (_x(type="bool", mutable=False), ("parameters", 1, "mutable"), "loss of 'mutable'"),
         (_x(type="ordinal", choices=["s", "m"]), ("parameters", 1, "type"), "loss of 'order'"),
         (_x(type="bool", default=True), ("parameters", 1, "default"), "loss of 'default'"),
         (_x(type="bool", prior={"mode": True}), ("parameters", 1, "prior"), "loss of 'prior'"),
