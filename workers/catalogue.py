@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ Inputs = Literal["image", "table"]
 
 # What a study of each task may judge its trainings by; the first one, which is maximized, is the usual choice.
 TASK_METRICS: Mapping[Task, tuple[str, ...]] = {
-    "classification": ("val_accuracy", "val_loss", "train_loss"),
+    "classification": ("val_accuracy", "val_loss", "train_loss", "parameters"),
 }
 
 
@@ -59,7 +59,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Family:
-    """`own` are the hyperparameters of the architecture; the training recipe comes on top of them.
+    """`own` are the hyperparameters of the architecture, none mutable; the training recipe comes on top of them.
 
     `epochs` is how long it trains where the study has no fidelity; `source` is the paper that it follows.
     """
@@ -76,7 +76,8 @@ class Family:
 
     def hyperparameters(self, inputs: Inputs) -> tuple[Hyperparameter, ...]:
         """All that a study may search or fix, when it trains on inputs of this kind."""
-        return self.own + RECIPE + (IMAGE_RECIPE if inputs == "image" else ())
+        own = tuple(replace(each, mutable=False) for each in self.own)
+        return own + RECIPE + (IMAGE_RECIPE if inputs == "image" else ())
 
     def parameters(self, inputs: Inputs, preset: Preset = "standard") -> list[dict[str, Any]]:
         """The preset's parameters as a space writes them, with ranges, defaults and conditions."""

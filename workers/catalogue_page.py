@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from workers.catalogue import DATASETS, FAMILIES, TASK_METRICS, Dataset, Family
+from workers.objectives.functions import FUNCTIONS, Function
 from workers.training.hyperparameters import Choice, Hyperparameter, Number
 from workers.training.recipe import IMAGE_RECIPE, RECIPE
 
 INTRODUCTION = """\
 # Families and datasets
 
-What a study may train. `python -m workers.catalogue > docs/families.md` writes this page from the tables in
-`workers/catalogue.py` and `workers/training/recipe.py`.
+What a study may train, and functions to try things with. `python -m workers.catalogue > docs/families.md` writes this
+page from the tables in `workers/catalogue.py`, `workers/training/recipe.py` and `workers/objectives/functions.py`.
 
 ```yaml
 objective: {type: train, family: lenet, dataset: digits}
@@ -23,12 +24,43 @@ A study's space may name any hyperparameter of the family and of the recipe; wha
 The ranges are where searching usually pays off; a study may leave them, up to the limits. A hyperparameter with a
 condition is ignored where the condition does not hold.
 
+Some are not mutable, since a training cannot go on with other values of them: those of the families, and of the recipe
+{fixed}.
+With `pbt`, a space says `mutable: false` of each of them that it searches.
+
 Options of the objective: `split_seed` (0) draws another split into train, validation and test (60, 20 and 20 percent,
 every class in proportion); `epochs` is the length of a training where the space has no fidelity.
 
 Every training reports once per epoch, the learning rate `lr` beside the metrics below. The schedule of the learning
 rate is laid out over the highest fidelity, so that a training that pauses and goes on equals one that never paused. The
 test split is read once, for the best run of a study: `test_accuracy` and `test_loss`.
+
+`parameters` is how many numbers the training fits. It is known from the config, is best small, and may be a second
+objective or a constraint:
+
+```yaml
+metrics:
+  - {name: val_accuracy, direction: maximize}
+  - {name: parameters, at_most: 50000}
+```
+"""
+
+FUNCTIONS_INTRODUCTION = """\
+## Functions
+
+Nothing is trained with them, but they behave as if: they report at every step, low fidelities are somewhat wrong, and
+runs pause, go on, stop and fail. Options: `seconds_per_step` (0) and `failure_rate` (0), the share of trials that fail.
+
+```yaml
+objective: {type: function, function: binh-korn}
+metrics:
+  - {name: f1, direction: minimize}
+  - {name: f2, direction: minimize}
+  - {name: g1, at_most: 25}
+  - {name: g2, at_least: 7.7}
+```
+
+A function reads the parameters that it names and ignores all others.
 """
 
 
@@ -37,7 +69,8 @@ def page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield INTRODUCTION
+    fixed = [f"`{each.name}`" for each in RECIPE if not each.mutable]
+    yield INTRODUCTION.replace("{fixed}", f"{', '.join(fixed[:-1])} and {fixed[-1]}")
     yield "## Datasets\n"
     yield from _table(
         ("name", "what", "inputs", "classes", "examples", "licence"), map(_dataset_row, DATASETS.values())
@@ -52,6 +85,9 @@ def _lines() -> Iterator[str]:
     yield from _hyperparameters(RECIPE)
     yield "Where the dataset holds images, there are also:\n"
     yield from _hyperparameters(IMAGE_RECIPE)
+    yield FUNCTIONS_INTRODUCTION
+    rows = (_function_row(name, function) for name, function in FUNCTIONS.items())
+    yield from _table(("name", "parameters", "metrics", "where"), rows)
 
 
 def _family(family: Family) -> Iterator[str]:
@@ -93,6 +129,12 @@ def _condition(each: Hyperparameter) -> str:
     (operator, operand) = next((name, each.when[name]) for name in words if name in each.when)
     values = ", ".join(map(str, operand)) if isinstance(operand, list) else str(operand)
     return f"`{each.when['parameter']}` {words[operator]} {values}"
+
+
+def _function_row(name: str, function: Function) -> Sequence[str]:
+    parameters = [f"`{parameter}`" for parameter in function.names({})] + ["…"] * function.open_ended
+    metrics = ", ".join(f"`{metric}`" for metric in function.outputs)
+    return f"`{name}`", ", ".join(parameters), metrics, function.help
 
 
 def _dataset_row(dataset: Dataset) -> Sequence[str]:

@@ -33,7 +33,7 @@ class CheckpointError(Exception):
 class Checkpoint:
     """`model` is the state of the model by tensor name; `optimizer` its state by parameter index and name.
 
-    `identity` says what was trained (family, dataset, split, settings); it must be equal to continue.
+    `identity` says what was trained: all that must be equal to continue.
     """
 
     identity: Mapping[str, Any]
@@ -93,6 +93,7 @@ class Checkpoint:
 
 
 def _require_equal(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    for key in [*wanted, *stored]:
-        if stored.get(key) != wanted.get(key):
-            raise CheckpointError(f"{path} holds {key} {stored.get(key)!r}, this training has {wanted.get(key)!r}")
+    """An identity may have named more at the time of saving."""
+    for key, value in wanted.items():
+        if stored.get(key) != value:
+            raise CheckpointError(f"{path} holds {key} {stored.get(key)!r}, this training has {value!r}")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from workers.catalogue import FAMILIES
 from workers.objectives import check
 from workers.objectives.train import TrainObjective
 
@@ -27,6 +28,49 @@ def study(**changes: Any) -> dict[str, Any]:
         "metrics": [{"name": "val_accuracy", "direction": "maximize"}],
         **changes,
     }
+
+
+WIDTH = {"name": "width", "type": "int", "low": 16, "high": 64}
+LR = {"name": "lr", "type": "float", "low": 1e-4, "high": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "paths"),
+    [
+        ([LR, WIDTH], [("space", "parameters", 1, "mutable")]),
+        ([{**WIDTH, "mutable": True}, LR], [("space", "parameters", 0, "mutable")]),
+        ([LR, {**WIDTH, "mutable": False}], []),
+        ([LR, {"name": "width", "type": "constant", "value": 64}], []),
+        (
+            [{"name": "optimizer", "type": "categorical", "choices": ["sgd", "adamw"]}],
+            [("space", "parameters", 0, "mutable")],
+        ),
+    ],
+)
+def test_what_cannot_change_in_a_training_must_be_fixed_where_the_algorithm_changes_it(
+    parameters: list[Any], paths: list[Any]
+) -> None:
+    space = {"parameters": parameters, "fidelity": {"name": "epochs", "low": 1, "high": 9}}
+    found = check(study(space=space, algorithm={"name": "pbt"}))
+    assert [problem.path for problem in found] == paths
+    assert all("must be false: pbt changes configs" in problem.message for problem in found)
+    assert not check(study(space=space, algorithm={"name": "hyperband"}))
+
+
+def test_presets_are_fit_for_any_algorithm() -> None:
+    for family in FAMILIES.values():
+        space = {
+            "parameters": family.parameters("image"),
+            "fidelity": {"name": family.fidelity, "low": 1, "high": 9},
+        }
+        given = study(space=space, algorithm={"name": "pbt"})
+        given["objective"]["family"] = family.name
+        assert not check(given)
+
+
+@pytest.mark.parametrize("size", [{"direction": "minimize"}, {"at_most": 50_000}, {"at_least": 10, "at_most": 99}])
+def test_how_large_a_network_is_may_be_an_objective_or_a_constraint(size: dict[str, Any]) -> None:
+    assert not check(study(metrics=[{"name": "val_accuracy", "direction": "maximize"}, {"name": "parameters", **size}]))
 
 
 def objective(**changes: Any) -> dict[str, Any]:
@@ -86,6 +130,11 @@ WIDTH = {"name": "width", "type": "int", "low": 16, "high": 256}
         (fidelity(low=0.5), ("space", "fidelity", "low"), ["whole"]),
         (fidelity(type="float"), ("space", "fidelity", "type"), ["int"]),
         (study(metrics=[{"name": "val_acuracy"}]), ("metrics", 0, "name"), ["val_accuracy", "val_loss"]),
+        (
+            study(metrics=[{"name": "val_loss"}, {"name": "parameter", "at_most": 5}]),
+            ("metrics", 1, "name"),
+            ["parameters"],
+        ),
     ],
 )
 def test_what_is_wrong_where_and_what_is_known(study: dict[str, Any], path: tuple[Any, ...], words: list[str]) -> None:

@@ -49,6 +49,12 @@ class Gate(nn.Linear):
         self.first_bias = bias
 
 
+class Sparse(nn.Module):
+    """A layer with weights that it never reads: `unread` of them."""
+
+    unread: int
+
+
 class Abs(nn.Module):
     """|x|, the rectifier of K. Jarrett et al., What is the best multi-stage architecture for object recognition?"""
 
@@ -136,3 +142,9 @@ def attach_noise(model: nn.Module, noise: torch.Generator) -> None:
     for module in model.modules():
         if isinstance(module, Dropout):
             module.noise = noise
+
+
+def parameter_count(model: nn.Module) -> int:
+    """How many numbers training fits. What is there but never read is not among them."""
+    unread = sum(module.unread for module in model.modules() if isinstance(module, Sparse))
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) - unread

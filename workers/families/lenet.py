@@ -14,7 +14,7 @@ from bisect import bisect_right
 import torch
 from torch import Tensor, nn
 
-from workers.families.blocks import Dropout, Settings, activation, dense, infeasible, norm
+from workers.families.blocks import Dropout, Settings, Sparse, activation, dense, infeasible, norm
 
 
 def build(settings: Settings, inputs: tuple[int, ...], outputs: int) -> nn.Module:
@@ -70,14 +70,16 @@ class TrainablePool(nn.Module):
         return nn.functional.avg_pool2d(x, 2) * self.gain + self.bias
 
 
-class PartialConv2d(nn.Conv2d):
+class PartialConv2d(nn.Conv2d, Sparse):
     """A convolution whose output maps read some input maps only: the symmetry between them is broken."""
 
     table: Tensor
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel, padding=kernel // 2)
-        self.register_buffer("table", connection_table(inputs, outputs)[:, :, None, None], persistent=False)
+        table = connection_table(inputs, outputs)
+        self.register_buffer("table", table[:, :, None, None], persistent=False)
+        self.unread = int((table == 0).sum()) * kernel**2
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.conv2d(x, self.weight * self.table, self.bias, padding=self.padding)

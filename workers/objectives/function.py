@@ -3,8 +3,9 @@
     objective: {type: function, function: branin, seconds_per_step: 0.1, failure_rate: 0.05}
 
 It behaves like a training in every respect that matters to a study: a report per step, a fidelity whose low values are
-cheap and somewhat misleading, checkpoints, exact resume, and failures on demand. It reports one metric, `loss`. A
-function reads the parameters `x0`, `x1`, … of the space and ignores all others.
+cheap and somewhat misleading, checkpoints, exact resume, and failures on demand. It reports the function's outputs: one
+metric, `loss`, or for functions with several `f1`, `f2`, … (see `workers.objectives.functions`). A function reads the
+parameters `x0`, `x1`, … of the space and ignores all others.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from spaces import InvalidInput, Problem, Space
 from spaces.checks import unknown
 from spaces.values import is_number
 from workers.objectives.functions import FUNCTIONS, Function
+from workers.objectives.metrics import metric_problems
 from workers.protocol import Assignment, Metrics, Report, Result, Training
 
-METRIC = "loss"
 MAX_SECONDS = 3600
 OPTIONS = ("type", "function", "seconds_per_step", "failure_rate")
 Step = float | int
@@ -35,7 +36,11 @@ class FunctionObjective:
     """A `workers.protocol.Objective`. Torch-free."""
 
     def check(self, objective: Mapping[str, Any], study: Mapping[str, Any]) -> Sequence[Problem]:
-        return [*_option_problems(objective), *_metric_problems(study), *_space_problems(objective, study)]
+        problems = list(_option_problems(objective))
+        if function := _function(objective):
+            problems += metric_problems(study, function.outputs, by=objective["function"])
+            problems += _space_problems(objective["function"], function, study)
+        return problems
 
     def train(self, assignment: Assignment) -> Training:
         """Steps from the checkpoint (or 0) to the fidelity, one report per whole step and one at the fidelity itself.
@@ -52,16 +57,16 @@ class FunctionObjective:
             if _draw(assignment) < options.get("failure_rate", 0):
                 raise RuntimeError("this trial was drawn to fail (failure_rate)")
             step = following
-            answer = yield Report(step, {METRIC: point.loss(step / maximum)})
+            answer = yield Report(step, point.outputs(step / maximum))
             if answer == "stop":
                 break
         if assignment.checkpoint:
             _save(assignment.checkpoint, step)
-        return Result({METRIC: point.loss(step / maximum)}, checkpointed=assignment.checkpoint is not None)
+        return Result(point.outputs(step / maximum), checkpointed=assignment.checkpoint is not None)
 
     def test(self, assignment: Assignment) -> Metrics:
         """The function itself: what a training up to the highest fidelity approaches."""
-        return {METRIC: _Point.of(assignment).loss(1.0)}
+        return _Point.of(assignment).outputs(1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +82,18 @@ class _Point:
         config = assignment.config
         return cls(function, tuple(float(config[name]) for name in function.names(config)))
 
-    def loss(self, progress: float) -> float:
-        """The function's value and an error that shrinks to nothing at `progress` 1 (the highest fidelity).
+    def outputs(self, progress: float) -> Metrics:
+        """The function's values and errors that shrink to nothing at `progress` 1 (the highest fidelity).
 
-        The error differs from point to point: low fidelities rank the points almost as the function does.
+        The errors differ from point to point and among the outputs: low fidelities rank the points almost as the
+        function does.
         """
-        wave = math.sin(sum((i + 1) * v for i, v in enumerate(self.coordinates)))
-        error = self.function.scale * (1 + wave / 2) * (1 - progress) ** 2
-        return self.function.evaluate(self.coordinates) + error
+        angle = sum((i + 1) * v for i, v in enumerate(self.coordinates))
+        return {
+            name: output.evaluate(self.coordinates)
+            + output.scale * (1 + math.sin(angle + index) / 2) * (1 - progress) ** 2
+            for index, (name, output) in enumerate(self.function.outputs.items())
+        }
 
 
 def _steps_between(done: Step, target: Step) -> Iterator[Step]:
@@ -128,33 +137,24 @@ def _option_problems(objective: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(("objective", "failure_rate"), "must be a number from 0 to 1")
 
 
-def _metric_problems(study: Mapping[str, Any]) -> Iterator[Problem]:
-    for index, metric in enumerate(study.get("metrics") or ()):
-        if isinstance(metric, Mapping) and metric.get("name") != METRIC:
-            yield Problem(("metrics", index, "name"), f"the objective function reports {METRIC!r} and no other metric")
-
-
-def _space_problems(objective: Mapping[str, Any], study: Mapping[str, Any]) -> Iterator[Problem]:
+def _space_problems(called: str, function: Function, study: Mapping[str, Any]) -> Iterator[Problem]:
     """The parameters that the function reads are there, always, and are numbers."""
-    function = _function(objective)
     try:
         parameters = Space.from_json(study.get("space")).to_json()["parameters"]
     except InvalidInput:
         return  # whoever reads the space says what is wrong with it
-    if function is None:
-        return
     places = {parameter["name"]: index for index, parameter in enumerate(parameters)}
     for name in function.names(places):
         if name not in places:
-            message = f"{objective['function']} reads the parameter {name}, which the space does not have"
+            message = f"{called} reads the parameter {name}, which the space does not have"
             yield Problem(("space", "parameters"), message)
             continue
         parameter, path = parameters[places[name]], ("space", "parameters", places[name])
         if parameter.get("when"):
-            yield Problem((*path, "when"), f"{objective['function']} always reads {name}, so it cannot be conditional")
+            yield Problem((*path, "when"), f"{called} always reads {name}, so it cannot be conditional")
         values = parameter.get("choices", [parameter["value"]] if "value" in parameter else [])
         if parameter["type"] == "bool" or not all(is_number(value) for value in values):
-            yield Problem((*path, "type"), f"{objective['function']} computes with {name}, so it must be a number")
+            yield Problem((*path, "type"), f"{called} computes with {name}, so it must be a number")
 
 
 def _function(objective: Mapping[str, Any]) -> Function | None:

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
+from search import ALGORITHMS
 from spaces.checks import unknown
 from spaces.errors import Problem
 from spaces.values import kind, listing, show
 from workers.catalogue import DATASETS, FAMILIES, TASK_METRICS, Dataset, Family
+from workers.objectives.metrics import metric_problems
 from workers.protocol import Assignment, Metrics, Training
 from workers.training.hyperparameters import Hyperparameter
 
@@ -39,10 +41,11 @@ class TrainObjective:
             problems.append(Problem(("objective", "family"), _misfit(family, dataset)))
         elif family and isinstance(space, Mapping):
             problems += _parameter_problems(family, dataset, space)
+            problems += _mutability_problems(family, dataset, study)
         if family and isinstance(space, Mapping):
             problems += _fidelity_problems(family, objective, space)
         if dataset:
-            problems += _metric_problems(dataset, study)
+            problems += metric_problems(study, TASK_METRICS[dataset.task], by=dataset.task)
         return problems
 
     def train(self, assignment: Assignment) -> Training:
@@ -107,6 +110,24 @@ def _parameter_problems(family: Family, dataset: Dataset | None, space: Mapping[
             yield Problem((*path, "name"), _never_read(known[name]))
 
 
+def _mutability_problems(family: Family, dataset: Dataset | None, study: Mapping[str, Any]) -> Iterator[Problem]:
+    """The parameters that the algorithm would change in the middle of a training, which cannot go on with that."""
+    algorithm = study.get("algorithm")
+    row = ALGORITHMS.get(str(algorithm.get("name"))) if isinstance(algorithm, Mapping) else None
+    listed = study["space"].get("parameters")
+    if row is None or not row.forks or not isinstance(listed, list | tuple):
+        return
+    inputs = dataset.inputs if dataset else family.inputs[-1]
+    fixed = [each.name for each in family.hyperparameters(inputs) if not each.mutable]
+    for index, parameter in enumerate(listed):
+        if not isinstance(parameter, Mapping) or parameter.get("name") not in fixed:
+            continue
+        always_the_same = parameter.get("type") == "constant" and parameter.get("when") is None
+        if parameter.get("mutable", True) is True and not always_the_same:
+            message = f"must be false: {row.name} changes configs in the middle of a training, which cannot go on with"
+            yield Problem(("space", "parameters", index, "mutable"), f"{message} another {parameter['name']}")
+
+
 def _never_read(hyperparameter: Hyperparameter) -> str:
     assert hyperparameter.when is not None, "what has no condition is always read"
     parent, (operator, operand) = hyperparameter.when["parameter"], list(hyperparameter.when.items())[-1]
@@ -130,14 +151,6 @@ def _fidelity_problems(family: Family, objective: Mapping[str, Any], space: Mapp
             yield Problem((*path, end), f"{family.fidelity} are whole numbers, got {show(value)}")
     if "epochs" in objective:
         yield Problem(("objective", "epochs"), "the space's fidelity says how long to train; leave one of them out")
-
-
-def _metric_problems(dataset: Dataset, study: Mapping[str, Any]) -> Iterator[Problem]:
-    metrics, offered = study.get("metrics"), TASK_METRICS[dataset.task]
-    for index, metric in enumerate(metrics if isinstance(metrics, list | tuple) else ()):
-        name = metric.get("name") if isinstance(metric, Mapping) else None
-        if isinstance(name, str) and name not in offered:
-            yield Problem(("metrics", index, "name"), unknown("metric", name, offered))
 
 
 def _row(table: Mapping[str, Row], name: object) -> Row | None:

@@ -25,7 +25,9 @@ Condition = Mapping[str, Any]  # {parameter, equals | in | gt}: the conditions o
 class Hyperparameter(ABC):
     """`help` is one line for the reference. Where the condition `when` does not hold, the value is never read.
 
-    `preset` is the smallest preset of the training recipe with this hyperparameter.
+    `preset` is the smallest preset of the training recipe with this hyperparameter. `mutable`: whether a training can
+    go on with another value. It cannot where the weights or the optimizer's state would no longer fit, or where the
+    value is only read in the beginning.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Hyperparameter(ABC):
     help: str
     when: Condition | None = None
     preset: Preset = "minimal"
+    mutable: bool = True
 
     type: ClassVar[str]
     refused: ClassVar[tuple[str, ...]]  # types of a study's parameter that cannot give values of this kind
@@ -52,7 +55,11 @@ class Hyperparameter(ABC):
     def to_json(self) -> dict[str, Any]:
         """The parameter as a space writes it."""
         written = {"name": self.name, "type": self.type, **self.domain(), "default": self.default}
-        return written if self.when is None else {**written, "when": dict(self.when)}
+        if self.when is not None:
+            written["when"] = dict(self.when)
+        if not self.mutable:
+            written["mutable"] = False
+        return written
 
     def problems(self, parameter: Mapping[str, Any]) -> Iterator[Problem]:
         """Which values of a study's parameter (as written on the wire) cannot be taken. Paths start at the parameter.

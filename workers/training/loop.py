@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from workers.catalogue import load
 from workers.checkpoints import Checkpoint
 from workers.data.loading import Examples, held_out_data, training_data
-from workers.families.blocks import attach_noise, initialize
+from workers.families.blocks import attach_noise, initialize, parameter_count
 from workers.protocol import Assignment, Failure, FailureClass, Metrics, Report, Resources, Result, Training
 from workers.training.augmentation import augment
-from workers.training.optimizers import clip_gradients, make_optimizer, set_lr
+from workers.training.optimizers import begin_momentum, clip_gradients, make_optimizer, set_lr
 from workers.training.plan import Plan
 from workers.training.preprocessing import Standardize
 from workers.training.schedules import lr_factor
@@ -28,7 +28,8 @@ EVALUATION_BATCH = 1024
 
 
 def train(assignment: Assignment) -> Training:
-    """One report per epoch: train_loss, val_loss, val_accuracy and the epoch's last lr. The result has the last ones.
+    """One report per epoch: train_loss, val_loss, val_accuracy, the epoch's last lr, and how many parameters the model
+    has. The result has the last ones.
 
     Raises Failure: INFEASIBLE before any data is loaded, DIVERGED after the first epoch with a loss that is not finite.
     """
@@ -40,6 +41,7 @@ def train(assignment: Assignment) -> Training:
     data = training_data(plan.dataset.name, plan.split_seed, device)
     model.standardize.fit(data.train.inputs)
     optimizer = make_optimizer(model, plan.settings)
+    parameters = parameter_count(model)
 
     epoch, metrics = 0, dict[str, float]()
     if assignment.resume_from:
@@ -54,7 +56,13 @@ def train(assignment: Assignment) -> Training:
         epoch += 1
         if not math.isfinite(val_loss):
             raise Failure(FailureClass.DIVERGED, f"the validation loss is {val_loss} after epoch {epoch}")
-        metrics = {"train_loss": train_loss, "val_loss": val_loss, "val_accuracy": val_accuracy, "lr": lr}
+        metrics = {
+            "train_loss": train_loss,
+            "val_loss": val_loss,
+            "val_accuracy": val_accuracy,
+            "lr": lr,
+            "parameters": parameters,
+        }
         answer = yield Report(epoch, metrics, time.monotonic() - started)
 
     if assignment.checkpoint:
@@ -156,9 +164,12 @@ def snapshot(
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Weights and what the optimizer remembers come from the checkpoint, its settings from the config, which may be
+    another one."""
     model.load_state_dict(dict(checkpoint.model))
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": dict(checkpoint.optimizer), "param_groups": groups})
+    begin_momentum(optimizer)
 
 
 def prepare_device(resources: Resources) -> torch.device:

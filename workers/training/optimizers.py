@@ -46,6 +46,15 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr
 
 
+def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Where a training goes on with momentum and had none before, it starts from rest."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group.get("momentum", 0) > 0 else ():
+            state = optimizer.state[parameter]
+            if state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+
+
 def clip_gradients(parameters: Iterable[nn.Parameter], settings: Mapping[str, Any]) -> None:
     """R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural networks, 2013."""
     match settings["clip"]:

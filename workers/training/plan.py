@@ -40,10 +40,11 @@ class Plan:
         )
 
     def identity(self) -> Mapping[str, Any]:
-        """What must be equal for one training to continue another."""
+        """What must be equal for one training to continue another: of the settings those that are not mutable."""
+        hyperparameters = self.family.hyperparameters(self.dataset.inputs)
         return {
             "family": self.family.name,
             "dataset": self.dataset.name,
             "split_seed": self.split_seed,
-            **self.settings,
+            **{each.name: self.settings[each.name] for each in hyperparameters if not each.mutable},
         }

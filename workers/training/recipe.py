@@ -52,6 +52,7 @@ RECIPE: tuple[Hyperparameter, ...] = (
         default="adamw",
         choices=tuple(DEFAULT_LR),
         preset="standard",
+        mutable=False,
         help="how gradients become steps",
     ),
     Real(
@@ -220,6 +221,7 @@ RECIPE: tuple[Hyperparameter, ...] = (
             "abs",
         ),
         preset="standard",
+        mutable=False,
         help="the nonlinearity of hidden units",
     ),
     Choice(
@@ -227,6 +229,7 @@ RECIPE: tuple[Hyperparameter, ...] = (
         default="batch",
         choices=("none", "batch", "layer", "group"),
         preset="standard",
+        mutable=False,
         help="normalization of hidden units, before the activation",
     ),
     Integer(
@@ -237,6 +240,7 @@ RECIPE: tuple[Hyperparameter, ...] = (
         limits=(1, 1024),
         when={"parameter": "norm", "equals": "group"},
         preset="standard",
+        mutable=False,
         help="groups of channels; lowered to a divisor of the channel count",
     ),
     Choice(
@@ -244,6 +248,7 @@ RECIPE: tuple[Hyperparameter, ...] = (
         default="he",
         choices=("he", "xavier_normal", "xavier_uniform", "inverse_sqrt", "orthogonal"),
         preset="standard",
+        mutable=False,
         help="distribution of the first weights",
     ),
 )

@@ -59,11 +59,13 @@ class TestTraining:
     def test_the_error_of_a_low_fidelity_vanishes_at_the_highest(self, function):
         config = {f"x{i}": 0.1 * (i + 1) for i in range(6)}
         reports, result = run(assignment(function, config, fidelity=("epochs", 9, 9)))
-        exact = OBJECTIVE.test(assignment(function, config))["loss"]
-        errors = [abs(report.metrics["loss"] - exact) for report in reports]
-        assert result.metrics["loss"] == pytest.approx(exact)
-        assert errors == sorted(errors, reverse=True)
-        assert (errors[0] > 0) == (function != "noop")
+        exact = OBJECTIVE.test(assignment(function, config))
+        assert result.metrics == pytest.approx(exact)
+        assert exact.keys() == FUNCTIONS[function].outputs.keys()
+        for name in exact:
+            errors = [abs(report.metrics[name] - exact[name]) for report in reports]
+            assert errors == sorted(errors, reverse=True)
+            assert (errors[0] > 0) == (function != "noop")
 
     def test_a_low_fidelity_does_not_rank_all_points_as_the_function_does(self):
         points = [{"x0": 2.5 + 0.07 * i, "x1": 2.0 + 0.03 * i} for i in range(20)]  # around a minimum
@@ -128,13 +130,58 @@ class TestFunctions:
         ],
     )
     def test_the_known_minima(self, function, point, minimum):
-        assert FUNCTIONS[function].evaluate(point) == pytest.approx(minimum, abs=1e-4)
+        loss = FUNCTIONS[function].outputs["loss"].evaluate
+        assert loss(point) == pytest.approx(minimum, abs=1e-4)
         nearby = [[v + d for v in point] for d in (-0.01, 0.01)]
-        assert all(FUNCTIONS[function].evaluate(other) >= minimum - 1e-4 for other in nearby)
+        assert all(loss(other) >= minimum - 1e-4 for other in nearby)
 
     def test_open_ended_functions_take_all_the_coordinates_there_are(self):
         assert OBJECTIVE.test(assignment("sphere", {"x0": 1, "x1": 2, "x2": 3}))["loss"] == 14
         assert OBJECTIVE.test(assignment("sphere", {"x0": 1, "x2": 3}))["loss"] == 1
+
+
+class TestSeveralOutputs:
+    @pytest.mark.parametrize(("function", "front"), [("zdt1", math.sqrt), ("zdt2", lambda f1: f1**2)])
+    @pytest.mark.parametrize("dimension", [2, 5, 30])
+    def test_the_front_of_zdt_is_where_all_but_the_first_are_0(self, function, front, dimension):
+        for f1 in (0, 0.25, 1):
+            on, off = dict.fromkeys([f"x{i}" for i in range(dimension)], 0.0), dict.fromkeys(["x1"], 0.5)
+            at = OBJECTIVE.test(assignment(function, on | {"x0": f1}))
+            assert at == pytest.approx({"f1": f1, "f2": 1 - front(f1)})
+            assert OBJECTIVE.test(assignment(function, on | off | {"x0": f1}))["f2"] > at["f2"]
+
+    def test_zdt_away_from_its_front(self):
+        config = {"x0": 0.25, "x1": 1.0, "x2": 0.0}  # g = 1 + 9 / 2
+        assert OBJECTIVE.test(assignment("zdt1", config))["f2"] == pytest.approx(5.5 - math.sqrt(0.25 * 5.5))
+        assert OBJECTIVE.test(assignment("zdt2", config))["f2"] == pytest.approx(5.5 - 0.25**2 / 5.5)
+
+    @given(x0=st.floats(-1e6, 1e6), x1=st.floats(-1e6, 1e6))
+    def test_beyond_its_domain_zdt_is_as_at_the_edge(self, x0, x1):
+        edge = {"x0": min(max(x0, 0), 1), "x1": min(max(x1, 0), 1)}
+        for function in ("zdt1", "zdt2"):
+            found = OBJECTIVE.test(assignment(function, {"x0": x0, "x1": x1}))
+            assert found == OBJECTIVE.test(assignment(function, edge))
+
+    @pytest.mark.parametrize(
+        ("point", "f1", "f2"), [((0, 0), 0, 50), ((3, 3), 72, 8), ((4, 3), 100, 5), ((5, 3), 136, 4)]
+    )
+    def test_the_front_of_binh_and_korn_keeps_its_constraints(self, point, f1, f2):
+        found = OBJECTIVE.test(assignment("binh-korn", {"x0": point[0], "x1": point[1]}))
+        assert (found["f1"], found["f2"]) == (f1, f2)
+        assert found["g1"] <= 25
+        assert found["g2"] >= 7.7
+
+    def test_the_constraints_of_binh_and_korn_bind(self):
+        assert OBJECTIVE.test(assignment("binh-korn", {"x0": 0, "x1": 1}))["g1"] == 26
+        assert OBJECTIVE.test(assignment("binh-korn", {"x0": 8, "x1": -3}))["g2"] == 0
+
+    def test_low_fidelities_mislead_each_output_in_its_own_way(self):
+        points = [{"x0": 0.05 * i, "x1": 0.3} for i in range(20)]
+        low = [run(assignment("binh-korn", p, fidelity=("epochs", 1, 9)))[1].metrics for p in points]
+        exact = [OBJECTIVE.test(assignment("binh-korn", p)) for p in points]
+        waves = [[a[name] - b[name] for a, b in zip(low, exact, strict=True)] for name in ("g1", "g2")]
+        assert min(waves[0]) > 0
+        assert waves[0] != pytest.approx(waves[1])
 
 
 def study(parameters, objective, metrics=({"name": "loss", "direction": "minimize"},)):
@@ -202,15 +249,25 @@ class TestCheck:
         metrics = [{"name": "loss", "direction": "minimize"}, {"name": "accuracy", "direction": "maximize"}]
         (problem,) = check(study([X0], {"function": "sphere"}, metrics))
         assert problem.location == "metrics[1].name"
-        assert "'loss'" in problem.message
+        assert problem.message == 'unknown metric of sphere "accuracy" (known: "loss")'
+
+    def test_the_metrics_are_those_of_the_function(self):
+        metrics = [{"name": "f1", "direction": "minimize"}, {"name": "g1", "at_most": 25}, {"name": "f3"}]
+        (problem,) = check(study([X0, X1], {"function": "binh-korn"}, metrics))
+        assert problem.location == "metrics[2].name"
+        assert 'known: "f1", "f2", "g1", "g2"' in problem.message
+
+    @pytest.mark.parametrize("metrics", [None, "loss", [3], [{}], [{"name": 3}]])
+    def test_what_is_no_list_of_metrics_is_left_to_its_reader(self, metrics):
+        assert check({**study([X0], {"function": "sphere"}), "metrics": metrics}) == []
 
     def test_every_problem_is_told_and_a_broken_space_is_left_to_its_reader(self):
-        broken = study([X0 | {"low": 99}], {"function": "sfere", "failure_rate": 2}, [{"name": "acc"}])
-        assert [p.location for p in check(broken)] == [
-            "objective.function",
-            "objective.failure_rate",
-            "metrics[0].name",
-        ]
+        broken = study([X0 | {"low": 99}], {"function": "sphere", "failure_rate": 2}, [{"name": "acc"}])
+        assert [p.location for p in check(broken)] == ["objective.failure_rate", "metrics[0].name"]
+
+    def test_of_an_unknown_function_nothing_more_is_known(self):
+        broken = study([KIND], {"function": "sfere", "failure_rate": 2}, [{"name": "acc"}])
+        assert [p.location for p in check(broken)] == ["objective.function", "objective.failure_rate"]
 
     @pytest.mark.parametrize(
         ("objective", "location"),

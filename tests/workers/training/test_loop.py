@@ -73,6 +73,29 @@ def test_a_report_per_epoch_and_a_result(train: Callable[..., Any], tmp_path: Pa
     assert not train("mlp").result.checkpointed
 
 
+@pytest.mark.parametrize(
+    ("family", "config", "count"),
+    [
+        ("mlp", {"depth": 1, "width": 16, "norm": "none"}, 64 * 16 + 16 + 16 * 10 + 10),
+        ("mlp", {"depth": 1, "width": 16, "norm": "batch"}, 64 * 16 + 16 + 2 * 16 + 16 * 10 + 10),
+        (
+            "lenet",
+            {"width": 16, "kernel_size": 5, "fc1": 120, "fc2": 84, "norm": "none", "pool": "avg_trainable"}
+            | {"c3_table": True},
+            # C1, S2, C3 and S4 as in the paper, C5 on 2×2 maps, F6
+            156 + 12 + 1516 + 32 + (64 * 120 + 120) + 10164 + (84 * 10 + 10),
+        ),
+    ],
+    ids=["mlp", "mlp-norm", "lenet-5"],
+)
+def test_the_size_of_the_network_is_reported(
+    family: str, config: dict[str, Any], count: int, train: Callable[..., Any]
+) -> None:
+    trained = train(family, config, 2)
+    assert [report.metrics["parameters"] for report in trained.reports] == [count, count]
+    assert trained.result.metrics["parameters"] == count
+
+
 def test_a_stop_saves_and_ends_at_once(train: Callable[..., Any], tmp_path: Path) -> None:
     whole = train("mlp", epochs=3, maximum=9)
     stopped = train("mlp", epochs=9, maximum=9, checkpoint=tmp_path / "c", stop_after=2)
