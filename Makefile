@@ -12,7 +12,7 @@ demo: $(VENV)/server
 test: $(VENV)/dev
 	$(BIN)/python -m pytest
 
-# the tests that need neither Ray nor a browser nor a whole service
+# the tests that need neither Ray nor a browser nor a whole service, and fit few models
 fast: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not slow"
 

@@ -1,6 +1,6 @@
 """What a scheduler may answer: a small sum type, matched exhaustively by `search.engine.ask`.
 
-Action = Sample | Promote | Evaluate | Wait | Done
+Action = Sample | Promote | Fork | Evaluate | Replicate | Wait | Done
 """
 
 from __future__ import annotations
@@ -33,12 +33,35 @@ class Promote:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """A new trial begins with all that this run has learned: it goes on from the run's checkpoint with another config.
+
+    Such a config comes from the scheduler, and may be one that is taken: after another beginning it is something else.
+    """
+
+    slot: Slot
+    run: int
+    config: Config
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluate:
     """Run exactly this config as a new trial (an enqueued point, a supernet, an architecture that it yielded)."""
 
     slot: Slot
     config: Config
     kind: Kind = "train"
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Replicate:
+    """The trial of this run is trained again, from scratch and with another seed. The slot is the run's, but for
+    `replicate`."""
+
+    slot: Slot
+    run: int
     origin: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -58,4 +81,4 @@ class Done:
     detail: str
 
 
-Action = Sample | Promote | Evaluate | Wait | Done
+Action = Sample | Promote | Fork | Evaluate | Replicate | Wait | Done

@@ -1,4 +1,4 @@
-"""What to do next in a study: a pure function of its specification and its history.
+"""What to do next in a study, and whether to end a run: pure functions of its specification and its history.
 
 The scheduler says where the next run belongs, the sampler what it tries, and the engine keeps the budget: it asks for
 no new trials once the space or the budget has none left, and starts nothing that the budget does not cover.
@@ -6,19 +6,21 @@ no new trials once the space or the budget has none left, and starts nothing tha
 
 from __future__ import annotations
 
-from functools import partial
-
-from search.actions import Done, Evaluate, Promote, Sample, Wait
+from search.actions import Done, Evaluate, Fork, Promote, Replicate, Sample, Wait
 from search.algorithms import ALGORITHMS
 from search.history import Added, History, Run
-from search.ledger import cost, spent
+from search.ledger import ROUND_OFF, cost, spent
 from search.points import points
-from search.results import target_reached
+from search.replicates import Replicated
+from search.results import leaderboard, target_reached
+from search.samplers import Sampler
+from search.schedulers import Scheduler
 from search.spec import StudySpec
-from search.streams import stream
-
-ROUND_OFF = 1 + 1e-9
-"""A sum of fractional fidelities may exceed the limit that it equals on paper by this factor."""
+from search.stopping import Stop
+from search.stopping.table import STOPPING_RULES
+from search.streams import Streams
+from search.warm_start import WarmStarted, guide
+from spaces import Space
 
 
 def ask(study: StudySpec, history: History) -> Run | Wait | Done:
@@ -29,22 +31,37 @@ def ask(study: StudySpec, history: History) -> Run | Wait | Done:
     """
     if end := _end(study, history):
         return end
-    algorithm = ALGORITHMS[study.algorithm.name]
-    scheduler = algorithm.scheduler(study.space, study.algorithm.options)
-    closed = _no_new_trials(study, history)
-    action = scheduler.next(history, new_trials=closed is None)
-    if isinstance(action, Sample | Evaluate) and not _covered(study, history, cost(history, action.slot.fidelity)):
-        closed = _no_fidelity(study, history)
-        action = scheduler.next(history, new_trials=False)
-
+    space = _space(study, history)
+    scheduler = _scheduler(study, history, space)
     number, trial = len(history.runs), history.trial_count
+    streams = Streams(study.seed, trial)
+    closed = _no_new_trials(study, history)
+    # a fork takes no new point, so a space that has none left stands in nobody's way
+    forks = closed is not None and closed.reason == "exhausted" and ALGORITHMS[study.algorithm.name].forks
+    action = scheduler.next(history, new_trials=closed is None or forks, streams=streams)
+    if isinstance(action, Sample | Evaluate | Fork):
+        resumed = action.run if isinstance(action, Fork) else None
+        if not _covered(study, history, cost(history, action.slot.fidelity, resumed)):
+            closed = _no_fidelity(study, history)
+            action = scheduler.next(history, new_trials=False, streams=streams)
+    if isinstance(action, Sample):
+        drawn = _sampler(study, space).sample(action, history, streams)
+        if not isinstance(drawn, Done):
+            config, origin = drawn
+            return Run(number, trial, config, action.slot, origin=origin)
+        closed = drawn
+        action = scheduler.next(history, new_trials=False, streams=streams)
+
     match action:
-        case Sample(slot):
-            sampler = algorithm.sampler(study.space, study.algorithm.options)
-            config, origin = sampler.sample(action, history, partial(stream, study.seed, trial))
-            return Run(number, trial, config, slot, origin=origin)
+        case Sample():
+            raise AssertionError("a scheduler that may not start trials starts none")
         case Evaluate(slot, config, kind, origin):
             return Run(number, trial, config, slot, kind, origin)
+        case Fork(slot, donor, config, origin):
+            return Run(number, trial, config, slot, history.runs[donor].kind, origin, donor)
+        case Replicate(slot, repeated, origin):
+            first = history.runs[repeated]
+            return Run(number, first.trial, first.config, slot, first.kind, origin)
         case Promote(slot, resumed, origin):
             if not _covered(study, history, cost(history, slot.fidelity, resumed)):
                 return _until_open_runs_end(study, history)
@@ -73,6 +90,48 @@ def ask_many(study: StudySpec, history: History, k: int) -> tuple[list[Run], Wai
         history.append(Added(answer))
         runs.append(answer)
     return runs, None
+
+
+def should_stop(study: StudySpec, history: History, run: int) -> Stop | None:
+    """Whether an open run is to end now, by the study's stopping rule; to be asked after each of its reports.
+
+    The history has that report. Never when the run has come to its fidelity: it then ends by itself, with a result. And
+    no replicate for the sake of other trials: it was ordered to know its own trial better.
+    """
+    spec, curve = study.algorithm.stop, history.curve(run)
+    if spec is None or not curve or history.runs[run].kind != "train":
+        return None
+    fidelity = history.runs[run].fidelity
+    if fidelity is not None and curve[-1].step >= fidelity:
+        return None
+    if history.runs[run].slot.replicate and STOPPING_RULES[spec.rule].compares:
+        return None
+    rule = STOPPING_RULES[spec.rule].make(spec.options, study.space, study.metrics[0].sign)
+    return rule.check(history, run)
+
+
+def _space(study: StudySpec, history: History) -> Space:
+    """The space as the algorithm sees it: with priors from other studies, if it uses any."""
+    if study.warm_start and ALGORITHMS[study.algorithm.name].uses_prior:
+        return guide(study.space, study.warm_start, history).space
+    return study.space
+
+
+def _scheduler(study: StudySpec, history: History, space: Space) -> Scheduler:
+    row, limit = ALGORITHMS[study.algorithm.name], study.budget.max_fidelity
+    scheduler = row.scheduler_within(space, study.algorithm.options, None if limit is None else limit * ROUND_OFF)
+    if study.replicates is None:
+        return scheduler
+    fidelity = space.fidelity.high if space.fidelity else None
+    board, budget = leaderboard(study, history), study.budget
+    return Replicated(scheduler, study.replicates, board, fidelity, budget.max_runs, budget.max_fidelity)
+
+
+def _sampler(study: StudySpec, space: Space) -> Sampler:
+    sampler = ALGORITHMS[study.algorithm.name].sampler(space, study.algorithm.options)
+    if not study.warm_start:
+        return sampler
+    return WarmStarted(sampler, study.space, study.warm_start, study.budget.full_runs(space))
 
 
 def _end(study: StudySpec, history: History) -> Done | None:

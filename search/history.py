@@ -1,9 +1,10 @@
 """The record of a study: everything an algorithm may know.
 
-A history is a list of events in the order in which they happened: a run was added (the algorithm decided), a run ended
-(the world answered). Whatever an algorithm derives from it (who is in which rung, which configs are taken, which model
-fits) is a *view*: a fold over the events that is kept up to date as the history grows. Dropping a view, or folding the
-events again in another process, never changes an answer; so a restart, a replay and a test are the same thing.
+A history is a list of events in the order in which they happened: a run was added (the algorithm decided), a run
+reported a step of its training, a run ended (the world answered). Whatever an algorithm derives from it (who is in
+which rung, which configs are taken, which model fits) is a *view*: a fold over the events that is kept up to date as
+the history grows. Dropping a view, or folding the events again in another process, never changes an answer; so a
+restart, a replay and a test are the same thing.
 """
 
 from __future__ import annotations
@@ -33,18 +34,34 @@ class RunState(StrEnum):
         return self not in (RunState.PENDING, RunState.RUNNING)
 
 
+MOST_VIEWS = 32
+"""So many are kept, those last asked for. A suggestion asks for some ten; but there may be one for each space that
+priors from other studies were ever brought into."""
+
+INFEASIBLE = 1e300
+"""From here on the ranking of a result says that it breaks a constraint; no loss is as large (`results.LARGEST`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The place of a run in a multi-fidelity schedule. `fidelity` is cumulative; None without a fidelity axis."""
+    """The place of a run in a multi-fidelity schedule. `fidelity` is cumulative; None without a fidelity axis.
+
+    A `replicate` other than 0 repeats the run that has the rest of the slot, from scratch and with another seed. A
+    trial has one run per slot.
+    """
 
     bracket: int = 0
     rung: int = 0
     fidelity: float | int | None = None
+    replicate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One decision: train this config of this trial up to this fidelity, continuing from `resume_from` if given."""
+    """One decision: train this config of this trial up to this fidelity, continuing from `resume_from` if given.
+
+    That is an earlier run of the same trial, or, for the first run of a trial that is a fork, one of another trial.
+    """
 
     number: int
     trial: int
@@ -61,16 +78,35 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. `losses` holds one finite number per metric, minimised; empty unless the run succeeded."""
+    """How a run ended.
+
+    `losses` holds one finite number per objective, minimised; empty unless the run succeeded. `bounded` are the values
+    of the metrics that have bounds, and `violation` is by how much they break them, in total; 0 is feasible.
+    """
 
     state: RunState
     losses: tuple[float, ...] = ()
     failure: str | None = None
+    violation: float = 0.0
+    bounded: tuple[float, ...] = ()
+
+    @property
+    def ranking(self) -> tuple[float, ...]:
+        """What algorithms order results by, one finite number per objective: the losses where all constraints hold.
+
+        A result that breaks some has the same number for all objectives, above `INFEASIBLE` and growing with the
+        violation. So it comes after every feasible one, is dominated by all of them, and by all that violate less: the
+        constrained domination of Deb et al. 2002.
+        """
+        if not self.violation or not self.losses:
+            return self.losses
+        return (INFEASIBLE * (1 + self.violation / (1 + self.violation)),) * len(self.losses)
 
     @property
     def loss(self) -> float:
-        """The loss of the first metric; +inf for anything but a success, so that order statistics just work."""
-        return self.losses[0] if self.losses else float("inf")
+        """The first number of `ranking`; +inf for anything but a success, so that order statistics just work."""
+        ranking = self.ranking
+        return ranking[0] if ranking else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +120,41 @@ class Ended:
     outcome: Outcome
 
 
-Event = Added | Ended
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a run said after one step of its training.
+
+    `step` is in units of the fidelity and cumulative (epoch 1, 2, ...). The rest is as in `Outcome`; `losses` is empty
+    when there are none to use. Constraints are for results: while a run trains, only its losses are looked at.
+    """
+
+    run: int
+    step: float
+    losses: tuple[float, ...] = ()
+    violation: float = 0.0
+    bounded: tuple[float, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        return self.losses[0] if self.losses else float("inf")
+
+
+Event = Added | Ended | Reported
 
 
 class View(Protocol):
-    """A fold over events."""
+    """A fold over the events that add and end runs.
+
+    There may be a hundred reports per run, so they are not folded: a view that needs them reads the whole curve of a
+    run when it has ended. Neither are replicates, except by views that ask for them: to an algorithm a trial has one
+    run per rung.
+    """
 
     def apply(self, event: Event, history: History) -> None:
         """Takes in one more event.
 
         `history` contains it and may already contain later ones: read only what later events cannot change
-        (`history.runs`), or the fold would depend on when it was made.
+        (`history.runs`, the curves of runs that have ended), or the fold would depend on when it was made.
         """
 
 
@@ -105,11 +165,15 @@ class History:
     """The events of one study and the indexes that everybody needs.
 
     Only the owner (the dispatcher, an `Optimizer`, a replay) appends; algorithms read. Not thread-safe.
-    Observing the end of a run twice is a no-op: the first word stands.
+    Observing the end of a run twice is a no-op: the first word stands. So is a report of a step that the run has
+    already reached (a repeated attempt trains them again), or of a run that has ended.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self._events: list[Event] = []
+        self._folded: list[Event] = []  # without reports
+        self._first: list[Event] = []  # and without replicates
+        self._curves: dict[int, list[Reported]] = {}
         self._runs: list[Run] = []
         self._outcomes: dict[int, Outcome] = {}
         self._open: dict[int, None] = {}
@@ -135,7 +199,19 @@ class History:
                     return
                 self._outcomes[number] = outcome
                 del self._open[number]
+            case Reported(number, step):
+                assert 0 <= number < len(self._runs), f"run {number} reported before it was added"
+                curve = self._curves.get(number)
+                if number in self._outcomes or (curve and step <= curve[-1].step):
+                    return
+                self._curves.setdefault(number, []).append(event)
+                self._events.append(event)
+                return
         self._events.append(event)
+        self._folded.append(event)
+        number = event.run.number if isinstance(event, Added) else event.run
+        if not self._runs[number].slot.replicate:
+            self._first.append(event)
 
     @property
     def events(self) -> Sequence[Event]:
@@ -163,15 +239,29 @@ class History:
         """The run numbers of a trial, in the order in which they were added."""
         return self._trials[trial]
 
+    def forked(self, trial: int) -> bool:
+        """Whether the trial began with what another one had learned: its results say little about its config alone."""
+        return self._runs[self._trials[trial][0]].resume_from is not None
+
     def outcome(self, run: int) -> Outcome | None:
         """How the run ended, or None while it is open."""
         return self._outcomes.get(run)
 
-    def view(self, key: Hashable, make: Callable[[], V]) -> V:
-        """The view stored under `key`, brought up to date; made with `make` and folded from the start when absent."""
-        stored = self._views.get(key)
+    def curve(self, run: int) -> Sequence[Reported]:
+        """The reports of a run, by ascending step."""
+        return self._curves.get(run, ())
+
+    def view(self, key: Hashable, make: Callable[[], V], *, replicates: bool = False) -> V:
+        """The view stored under `key`, brought up to date; made with `make` and folded from the start when absent.
+
+        `replicates`: whether it sees their events too, always the same for a key.
+        """
+        events = self._folded if replicates else self._first
+        stored = self._views.pop(key, None)
         view, position = stored if stored else (make(), 0)
-        for event in self._events[position:] if position else self._events:
+        for event in events[position:] if position else events:
             view.apply(event, self)
-        self._views[key] = (view, len(self._events))
+        self._views[key] = (view, len(events))
+        if len(self._views) > MOST_VIEWS:
+            del self._views[next(iter(self._views))]
         return cast(V, view)

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 from search.history import Added, Event, History
 
+ROUND_OFF = 1 + 1e-9
+"""A sum of fractional fidelities may exceed the limit that it equals on paper by this factor."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What a study was charged so far.
 
     A run is charged in full when it is started, whatever becomes of it: the history does not know how far a failed run
-    came, and a charge that never sinks keeps the end of a budget final. A promoted run costs the difference to the run
-    that it continues; without a fidelity axis every run costs 1.
+    came, and a charge that never sinks keeps the end of a budget final. A promoted or forked run costs the difference
+    to the run that it continues; without a fidelity axis every run costs 1.
     """
 
     runs: int = 0
@@ -45,4 +48,4 @@ def cost(history: History, fidelity: float | None, resume_from: int | None = Non
 
 def spent(history: History) -> Spent:
     """The runs, trials and fidelity of all runs that were started."""
-    return history.view("ledger", _Ledger).spent
+    return history.view("ledger", _Ledger, replicates=True).spent

@@ -18,19 +18,26 @@ from typing import Any
 from search.actions import Done
 from search.engine import ask
 from search.history import Added, Config, Ended, History, Outcome, Run, RunState
-from search.results import Invalid, best, judge, metrics_of
+from search.multi import pareto_front
+from search.replication import replicates_of
+from search.results import Invalid, best, confirmed, judge, judged, metrics_of
 from search.spec import StudySpec
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The incumbent. `metrics` are in their own direction, as they were told."""
+    """The incumbent, or one of a front. `metrics` are in their own direction, as they were told; the means, if the
+    trial was repeated. `feasible`: it keeps all constraints. `confirmed`: it has all the replicates that the study
+    wants."""
 
     config: Config
     metrics: Mapping[str, float]
     fidelity: float | int | None
     trial: int
     run: int
+    feasible: bool = True
+    confirmed: bool = True
+    replicates: int = 0
 
 
 class Optimizer:
@@ -43,16 +50,31 @@ class Optimizer:
         self,
         space: Mapping[str, Any],
         metrics: Sequence[Mapping[str, Any]],
-        algorithm: Mapping[str, Any],
+        algorithm: Mapping[str, Any] | None = None,
         budget: Mapping[str, Any] | None = None,
         seed: int = 0,
+        *,
+        replicates: Mapping[str, Any] | None = None,
+        warm_start: Sequence[Mapping[str, Any]] | None = None,
+        parallelism: int = 1,
     ) -> None:
-        study = {"space": space, "algorithm": algorithm, "metrics": metrics, "budget": budget, "seed": seed}
+        study = {
+            "space": space,
+            "algorithm": algorithm,
+            "metrics": metrics,
+            "budget": budget,
+            "seed": seed,
+            "replicates": replicates,
+            "warm_start": warm_start,
+            "parallelism": parallelism,
+        }
         self.study = StudySpec.from_json(study)
         self.history = History()
         self.reason: str | None = None
         self.done = False
         for advice in self.study.advice:
+            if advice.path == ("budget",):  # whoever asks decides when to end
+                continue
             warnings.warn(str(advice), stacklevel=2)
 
     def ask(self) -> Run | None:
@@ -92,11 +114,24 @@ class Optimizer:
     def best(self) -> Best | None:
         """The best run at the highest fidelity that has results, None while no run has succeeded."""
         number = best(self.study, self.history)
-        if number is None:
-            return None
-        run, outcome = self.history.runs[number], self.history.outcome(number)
-        assert outcome is not None
-        return Best(run.config, metrics_of(self.study, outcome), run.fidelity, run.trial, number)
+        return None if number is None else self._described(number)
+
+    def front(self) -> list[Best]:
+        """The runs of the Pareto front, the best by the first metric first; with one objective, all that are best."""
+        return [self._described(number) for number in pareto_front(self.study, self.history)]
+
+    def _described(self, number: int) -> Best:
+        run, outcome = self.history.runs[number], judged(self.study, self.history, number)
+        return Best(
+            run.config,
+            metrics_of(self.study, outcome),
+            run.fidelity,
+            run.trial,
+            number,
+            not outcome.violation,
+            confirmed(self.study, self.history, number),
+            replicates_of(self.history, number),
+        )
 
     def _open(self, run: Run | int) -> int:
         number = run.number if isinstance(run, Run) else run

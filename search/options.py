@@ -14,29 +14,32 @@ from spaces.checks import MAX_NAME, unknown
 from spaces.errors import Path, Problem
 from spaces.values import is_number, listing, show
 
-OptionValue = int | float | str | None
+OptionValue = bool | int | float | str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
     """One field of a JSON object.
 
-    A field that is not `required` may be left out (or null) and is then its `default`. Numbers are `at_least` and
-    `above` (exclusive) the given bounds; a text with `choices` is one of them.
+    A field that is not `required` may be left out (or null) and is then its `default`. Numbers are `at_least`,
+    `above` (exclusive) and `at_most` the given bounds; a text with `choices` is one of them.
     """
 
     name: str
-    type: Literal["int", "float", "text"]
+    type: Literal["bool", "int", "float", "text"]
     doc: str
     default: OptionValue = None
     required: bool = False
     at_least: float | None = None
     above: float | None = None
+    at_most: float | None = None
     choices: tuple[str, ...] = ()
 
     def read(self, value: object) -> OptionValue:
         """The value, checked; a whole float is taken for an integer. Raises ValueError with what is expected."""
         match self.type:
+            case "bool" if isinstance(value, bool):
+                return value
             case "text" if self.choices and isinstance(value, str):
                 if value in self.choices:
                     return value
@@ -52,22 +55,40 @@ class Option:
     @property
     def expected(self) -> str:
         """What a legal value is, in words."""
+        if self.type == "bool":
+            return "true or false"
         if self.type == "text":
             plain = f"a text of 1 to {MAX_NAME} characters without spaces around them"
             return f"one of {listing(self.choices)}" if self.choices else plain
         noun = "a whole number" if self.type == "int" else "a finite number"
-        if self.at_least is not None:
-            return f"{noun} of at least {self.at_least:g}"
-        return noun if self.above is None else f"{noun} above {self.above:g}"
+        bounds = [
+            f"{word} {_plain(bound)}"
+            for word, bound in (("of at least", self.at_least), ("above", self.above), ("at most", self.at_most))
+            if bound is not None
+        ]
+        return f"{noun} {' and '.join(bounds)}".rstrip()
 
     def to_json(self) -> dict[str, Any]:
         """The catalogue's row; bounds and choices only where there are any."""
         row: dict[str, Any] = {"name": self.name, "type": self.type, "doc": self.doc, "default": self.default}
-        limits = {"at_least": self.at_least, "above": self.above, "choices": list(self.choices) or None}
+        limits = {
+            "at_least": self.at_least,
+            "above": self.above,
+            "at_most": self.at_most,
+            "choices": list(self.choices) or None,
+        }
         return row | {key: value for key, value in limits.items() if value is not None}
 
     def _in_range(self, value: float) -> bool:
-        return (self.at_least is None or value >= self.at_least) and (self.above is None or value > self.above)
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+        )
+
+
+def _plain(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def read_options(

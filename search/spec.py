@@ -1,4 +1,4 @@
-"""What a study asks of the search: space, algorithm, metrics, budget, seed; read from JSON and checked as a whole.
+"""What a study asks of the search, from its space to its seed; read from JSON and checked as a whole.
 
 All problems are reported at once, each with the path of the culprit, and an algorithm that cannot serve the study is
 refused here, not at the first suggestion.
@@ -6,48 +6,66 @@ refused here, not at the first suggestion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from search import auto
+from search.actions import Evaluate, Sample
 from search.algorithms import ALGORITHMS, Algorithm
+from search.history import History
+from search.ledger import ROUND_OFF, cost
+from search.metrics import METRIC as METRIC
+from search.metrics import Metric as Metric
+from search.metrics import read_metrics
 from search.options import Option, read_options, unknown_fields
-from spaces import InvalidInput, Problem, Space
+from search.replicates import Replicates, read_replicates
+from search.sources import Source, read_sources
+from search.stopping.table import STOPPING_RULES, StoppingRule
+from search.streams import Streams
+from search.warm_start import informed
+from spaces import InvalidInput, Problem, Space, lint
 from spaces.checks import unknown
 from spaces.errors import Path
 from spaces.values import listing, show
 
-METRIC = (
-    Option("name", "text", "The key under which the objective reports it.", required=True),
-    Option("direction", "text", "What is better.", required=True, choices=("minimize", "maximize")),
-)
+MOST = 10**9
+"""Runs, trials or seconds: more than any study comes to."""
 
 BUDGET = (
-    Option("max_runs", "int", "No more runs than this are started.", at_least=1),
-    Option("max_trials", "int", "No more trials than this; those in progress may be promoted on.", at_least=1),
-    Option("max_fidelity", "float", "Total fidelity of all runs; a promoted run costs the difference.", above=0),
-    Option("max_seconds", "float", "Wall time of the study.", above=0),
+    Option("max_runs", "int", "No more runs than this are started.", at_least=1, at_most=MOST),
+    Option(
+        "max_trials",
+        "int",
+        "No more trials than this; those in progress may be promoted on.",
+        at_least=1,
+        at_most=MOST,
+    ),
+    Option(
+        "max_fidelity",
+        "float",
+        "Total fidelity of all runs; a promoted run costs the difference.",
+        above=0,
+        at_most=10**15,
+    ),
+    Option("max_seconds", "float", "Wall time of the study.", above=0, at_most=MOST),
     Option("target", "float", "Ends the study once the first metric is at least as good, at the highest fidelity."),
 )
 
-SCALARS = (
-    Option("parallelism", "int", "How many runs are open at once, at most.", default=1, at_least=1),
-    Option("seed", "int", "All randomness of the study derives from it.", default=0, at_least=0),
+PARALLELISM = Option(
+    "parallelism", "int", "How many runs are open at once, at most.", default=1, at_least=1, at_most=10_000
 )
+SEED = Option(
+    "seed",
+    "int",
+    "All randomness of the study derives from it.",
+    default=0,
+    at_least=0,
+    at_most=2**53 - 1,  # beyond, whoever reads JSON numbers as doubles would see another seed
+)
+SCALARS = (PARALLELISM, SEED)
 
-FIELDS = ("space", "algorithm", "metrics", "budget", "parallelism", "seed")
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A number that the objective reports. `loss = sign * value`, and the first metric ranks the trials."""
-
-    name: str
-    direction: Literal["minimize", "maximize"]
-
-    @property
-    def sign(self) -> int:
-        return 1 if self.direction == "minimize" else -1
+FIELDS = ("space", "algorithm", "metrics", "budget", "replicates", "warm_start", "parallelism", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +83,47 @@ class Budget:
     max_seconds: float | None = None
     target: float | None = None
 
+    def full_runs(self, space: Space) -> float | None:
+        """How many trials at the highest fidelity it pays for; None without a limit (time is none, here)."""
+        highest = space.fidelity.high if space.fidelity else 1
+        most = None if self.max_fidelity is None else self.max_fidelity / highest
+        return min((limit for limit in (self.count, most) if limit is not None), default=None)
+
+    @property
+    def count(self) -> int | None:
+        """How many runs or trials it allows, however short they are; None without a limit."""
+        return min((limit for limit in (self.max_runs, self.max_trials) if limit is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class StopSpec:
+    """A name of `STOPPING_RULES` with all its options, defaults filled in."""
+
+    rule: str
+    options: Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class AlgorithmSpec:
-    """A name of `ALGORITHMS` with all its options, defaults filled in."""
+    """A name of `ALGORITHMS` with all its options, defaults filled in, and the rule that stops runs, if any.
+
+    `chosen_because` says why `auto` chose it. Store `to_json()`, not what was given: a later version of the code may
+    fill in or choose differently.
+    """
 
     name: str
     options: Mapping[str, Any]
+    stop: StopSpec | None = None
+    chosen_because: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is read by `StudySpec.from_json`, with everything that was left out or chosen."""
+        written: dict[str, Any] = {"name": self.name, **self.options}
+        if self.stop is not None:
+            written["stop"] = {"rule": self.stop.rule, **self.stop.options}
+        if self.chosen_because is not None:
+            written["chosen_because"] = self.chosen_because
+        return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +136,79 @@ class StudySpec:
     budget: Budget
     parallelism: int = 1
     seed: int = 0
+    replicates: Replicates | None = None
+    warm_start: tuple[Source, ...] = ()
 
     @classmethod
-    def from_json(cls, obj: object) -> StudySpec:
-        """Reads `{space, algorithm, metrics, budget?, parallelism?, seed?}`; raises InvalidInput with all problems."""
+    def from_json(cls, obj: object, *, stored: bool = False) -> StudySpec:
+        """Reads an object with these `FIELDS`, of which space and metrics are required; raises InvalidInput with all
+        problems. Without an algorithm, `auto` chooses it.
+
+        `stored`: the study was accepted before. Then it may have a budget that pays for nothing, as those of former
+        versions could.
+        """
         if not isinstance(obj, Mapping):
             raise InvalidInput.at((), f"expected an object with {', '.join(FIELDS)}, got {show(obj)}")
         problems = unknown_fields(obj, FIELDS, ())
         space = _space(obj.get("space"), problems)
-        algorithm = _algorithm(obj.get("algorithm"), problems)
-        metrics = _metrics(obj.get("metrics"), problems)
+        sources = read_sources(obj.get("warm_start"), space, problems)
+        believed = informed(space, sources) if space else None
+        metrics = read_metrics(obj.get("metrics"), problems)
+        objectives = sum(metric.is_objective for metric in metrics)
         budget = _budget(obj.get("budget"), problems)
+        replicates = read_replicates(obj.get("replicates"), problems)
         scalars = read_options({option.name: obj.get(option.name) for option in SCALARS}, SCALARS, (), problems)
-        if space and algorithm:
-            problems += refusals(ALGORITHMS[algorithm.name], space, len(metrics), scalars["parallelism"])
+
+        def choose(compares: bool) -> auto.Choice | None:
+            if believed is None:
+                return None
+            runs, workers = budget.full_runs(believed), scalars["parallelism"]
+            return auto.choose(believed, objectives, runs, workers, compares, budget.count)
+
+        algorithm = _algorithm(obj.get("algorithm"), choose, problems)
+        if believed and algorithm:
+            row = ALGORITHMS[algorithm.name]
+            problems += refusals(row, believed, objectives, scalars["parallelism"])
+            if replicates and row.forks:
+                problems.append(_refused_replicates(row))
+            if algorithm.stop:
+                problems += stop_refusals(algorithm.stop, row, believed, objectives)
+            if not problems and not stored:
+                problems += unaffordable(algorithm, believed, budget, scalars["seed"])
         if problems:
-            raise InvalidInput(problems)
+            order = {name: place for place, name in enumerate(FIELDS)}
+            raise InvalidInput(sorted(problems, key=lambda problem: order.get(str(problem.path[0]), -1)))
         assert space is not None
         assert algorithm is not None
-        return cls(space, algorithm, tuple(metrics), budget, **scalars)
+        return cls(space, algorithm, tuple(metrics), budget, replicates=replicates, warm_start=sources, **scalars)
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """The metrics that are optimised, in the order of `Outcome.losses`; the first one is the first metric."""
+        return tuple(metric for metric in self.metrics if metric.is_objective)
 
     @property
     def advice(self) -> tuple[Problem, ...]:
-        """What is legal but hardly meant, for instance a fidelity range too short for any early stopping."""
-        return tuple(ALGORITHMS[self.algorithm.name].advise(self.space, self.algorithm.options))
+        """What is legal but hardly meant: in the space (`spaces.lint`), for the algorithm, or to start from."""
+        advice = [problem.under("space") for problem in lint(self.space)]
+        advice += ALGORITHMS[self.algorithm.name].advise(self.space, self.algorithm.options)
+        for index, source in enumerate(self.warm_start):
+            if not source.configs:
+                why = f"none of its {source.left_out} configs has a place in this space"
+                message = f"{why if source.left_out else 'it has no results'}, so it teaches nothing"
+                advice.append(Problem(("warm_start", index), message))
+        if not self._ends:
+            until = "it is cancelled" if self.budget.target is None else "its target is reached or it is cancelled"
+            message = f'no limit: it goes on until {until}; set one, such as {{"max_runs": 60}}'
+            advice.append(Problem(("budget",), message))
+        return tuple(advice)
+
+    @property
+    def _ends(self) -> bool:
+        """Whether the study ends whatever its results are."""
+        budget, row, size = self.budget, ALGORITHMS[self.algorithm.name], self.space.size()
+        finite = size is not None and size <= MOST and not row.forks
+        return row.ends or finite or budget.full_runs(self.space) is not None or budget.max_seconds is not None
 
 
 def _space(obj: object, problems: list[Problem]) -> Space | None:
@@ -121,40 +222,49 @@ def _space(obj: object, problems: list[Problem]) -> Space | None:
         return None
 
 
-def _algorithm(obj: object, problems: list[Problem]) -> AlgorithmSpec | None:
-    known = listing(ALGORITHMS)
+def _algorithm(
+    obj: object, choose: Callable[[bool], auto.Choice | None], problems: list[Problem]
+) -> AlgorithmSpec | None:
+    names = (auto.NAME, *ALGORITHMS)
+    obj = {"name": auto.NAME} if obj is None else obj
     if not isinstance(obj, Mapping):
-        what = "is required" if obj is None else f"got {show(obj)}"
-        problems.append(Problem(("algorithm",), f'{what}: an object such as {{"name": "random"}} (known: {known})'))
+        message = f'got {show(obj)}: expected an object such as {{"name": "random"}} (known: {listing(names)})'
+        problems.append(Problem(("algorithm",), message))
         return None
     name = obj.get("name")
-    if not isinstance(name, str) or name not in ALGORITHMS:
-        message = unknown("algorithm", name, ALGORITHMS) if "name" in obj else f"is required (known: {known})"
+    if not isinstance(name, str) or name not in names:
+        message = unknown("algorithm", name, names) if "name" in obj else f"is required (known: {listing(names)})"
         problems.append(Problem(("algorithm", "name"), message))
         return None
-    given = {key: value for key, value in obj.items() if key != "name"}
-    return AlgorithmSpec(name, read_options(given, ALGORITHMS[name].options, ("algorithm",), problems))
+    stop, because = _stop(obj.get("stop"), problems), obj.get("chosen_because")
+    if because is not None and not isinstance(because, str):
+        problems.append(Problem(("algorithm", "chosen_because"), f"must be a text, got {show(because)}"))
+    given = {key: value for key, value in obj.items() if key not in ("name", "stop", "chosen_because")}
+    if name == auto.NAME:
+        problems += unknown_fields(given, (), ("algorithm",))
+        choice = choose(stop is not None and STOPPING_RULES[stop.rule].compares)
+        if choice is None:
+            return None
+        name, because, given = choice.name, choice.because, {}
+    options = read_options(given, ALGORITHMS[name].options, ("algorithm",), problems)
+    return AlgorithmSpec(name, options, stop, because if isinstance(because, str) else None)
 
 
-def _metrics(obj: object, problems: list[Problem]) -> list[Metric]:
-    if not isinstance(obj, list | tuple) or not obj:
-        example = '[{"name": "loss", "direction": "minimize"}]'
-        problems.append(Problem(("metrics",), f"expected a list such as {example}, got {show(obj)}"))
-        return []
-    metrics: list[Metric] = []
-    seen: set[str] = set()
-    for index, item in enumerate(obj):
-        path = ("metrics", index)
-        if not isinstance(item, Mapping):
-            problems.append(Problem(path, f"expected an object with name and direction, got {show(item)}"))
-            continue
-        values = read_options(item, METRIC, path, problems)
-        if values["name"] in seen:
-            problems.append(Problem((*path, "name"), f"a second metric is named {show(values['name'])}"))
-        if values["name"] is not None:
-            seen.add(values["name"])
-        metrics.append(Metric(**values))
-    return metrics
+def _stop(obj: object, problems: list[Problem]) -> StopSpec | None:
+    if obj is None:
+        return None
+    path, known = ("algorithm", "stop"), listing(STOPPING_RULES)
+    if not isinstance(obj, Mapping):
+        message = f'expected an object such as {{"rule": "median"}}, got {show(obj)} (known rules: {known})'
+        problems.append(Problem(path, message))
+        return None
+    rule = obj.get("rule")
+    if not isinstance(rule, str) or rule not in STOPPING_RULES:
+        message = unknown("stopping rule", rule, STOPPING_RULES) if "rule" in obj else f"is required (known: {known})"
+        problems.append(Problem((*path, "rule"), message))
+        return None
+    given = {key: value for key, value in obj.items() if key != "rule"}
+    return StopSpec(rule, read_options(given, STOPPING_RULES[rule].options, path, problems))
 
 
 def _budget(obj: object, problems: list[Problem]) -> Budget:
@@ -168,21 +278,73 @@ def _budget(obj: object, problems: list[Problem]) -> Budget:
 
 def refusals(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -> list[Problem]:
     """Why an algorithm cannot serve such a study, with the names of those that can."""
-    problems = []
+    lacks = list(_lacks(algorithm, space, metrics, parallelism))
+    if not lacks:
+        return []
+    able = (name for name, other in ALGORITHMS.items() if not any(_lacks(other, space, metrics, parallelism)))
+    others = listing(able)
+    return [Problem(path, f"{algorithm.name} {message} (algorithms that can: {others})") for path, message in lacks]
 
-    def refuse(path: Path, message: str, can: Callable[[Algorithm], bool]) -> None:
-        others = listing(name for name, other in ALGORITHMS.items() if can(other))
-        problems.append(Problem(path, f"{algorithm.name} {message} (algorithms that do without: {others})"))
 
+def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -> Iterator[tuple[Path, str]]:
+    """What such a study has that the algorithm does not serve, or lacks that it needs."""
     if algorithm.needs_fidelity and space.fidelity is None:
-        example = '{"name": "epochs", "low": 1, "high": 27}'
-        refuse(("space", "fidelity"), f"needs a fidelity, such as {example}", lambda other: not other.needs_fidelity)
+        yield ("space", "fidelity"), 'needs a fidelity, such as {"name": "epochs", "low": 1, "high": 27}'
+    if algorithm.needs_prior and not space.has_prior:
+        example = '"prior": {"mode": 0.01, "confidence": "medium"}'
+        message = f"needs a prior on at least one parameter, such as {example} with the value that you would try first"
+        yield ("space", "parameters"), message
     for index, parameter in enumerate(space.parameters):
         if parameter.when is not None and not algorithm.conditions:
-            path = ("space", "parameters", index, "when")
-            refuse(path, "needs parameters without conditions", lambda other: other.conditions)
+            yield ("space", "parameters", index, "when"), "needs parameters without conditions"
     if metrics > 1 and not algorithm.several_metrics:
-        refuse(("metrics",), f"needs a single metric, got {metrics}", lambda other: other.several_metrics)
+        yield ("metrics",), f"needs a single metric, got {metrics}"
     if parallelism > 1 and not algorithm.pending:
-        refuse(("parallelism",), f"needs one run at a time, got {parallelism}", lambda other: other.pending)
+        yield ("parallelism",), f"needs one run at a time, got {parallelism}"
+
+
+def _refused_replicates(algorithm: Algorithm) -> Problem:
+    others = listing(name for name, other in ALGORITHMS.items() if not other.forks)
+    why = "a replicate trains one config from scratch, but the results here come of several, one after the other"
+    return Problem(("replicates",), f"{algorithm.name} has none: {why} (algorithms that have: {others})")
+
+
+def unaffordable(algorithm: AlgorithmSpec, space: Space, budget: Budget, seed: int) -> list[Problem]:
+    """Whether the budget does not even cover the algorithm's first run: it starts nothing else before."""
+    limit, nothing = budget.max_fidelity, History()
+    if limit is None:
+        return []
+    scheduler = ALGORITHMS[algorithm.name].scheduler_within(space, algorithm.options, limit * ROUND_OFF)
+    first = scheduler.next(nothing, new_trials=True, streams=Streams(seed, 0))
+    needed = cost(nothing, first.slot.fidelity) if isinstance(first, Sample | Evaluate) else 0
+    if needed <= limit * ROUND_OFF:
+        return []
+    message = f"must be at least {needed:g}, which is what the first run of {algorithm.name} costs, got {limit:g}"
+    return [Problem(("budget", "max_fidelity"), message)]
+
+
+def stop_refusals(stop: StopSpec, algorithm: Algorithm, space: Space, metrics: int) -> list[Problem]:
+    """Why a stopping rule cannot be added to such a study, with what can."""
+    rule, path = STOPPING_RULES[stop.rule], ("algorithm", "stop", "rule")
+    problems = []
+
+    def refuse(message: str, can: Callable[[StoppingRule], bool]) -> None:
+        others = listing(name for name, other in STOPPING_RULES.items() if can(other))
+        problems.append(Problem(path, f"{rule.name} {message} (rules that do not: {others})"))
+
+    if rule.compares and algorithm.needs_fidelity:
+        refuse(
+            f"compares trials with each other, and so does {algorithm.name}, which would take the stopped ones for"
+            " failures; use one of the two",
+            lambda other: not other.compares,
+        )
+    if rule.compares and metrics > 1:
+        refuse(f"compares trials by a single metric, got {metrics}", lambda other: not other.compares)
+    if rule.needs_horizon and space.fidelity is None and stop.options["horizon"] is None:
+        problems.append(
+            Problem(
+                ("algorithm", "stop", "horizon"),
+                f"is required by {rule.name} in a space without a fidelity: the step at which training ends",
+            )
+        )
     return problems

@@ -7,6 +7,7 @@ are, on what was drawn before, or on the process that asks.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,3 +24,22 @@ def stream(seed: int, number: int, purpose: str) -> np.random.Generator:
     name = f"{seed}/{number}/{purpose}".encode()
     key = int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "big")
     return np.random.Generator(np.random.Philox(key=key))
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The streams of the decision at hand, by purpose: `streams("config")`. `trial` is the next new trial's number."""
+
+    seed: int
+    trial: int
+
+    def __call__(self, purpose: str) -> np.random.Generator:
+        return stream(self.seed, self.trial, purpose)
+
+    def of(self, trial: int) -> Streams:
+        """The streams of another trial, for what is derived from it once and for all (its neighbours)."""
+        return Streams(self.seed, trial)
+
+    def of_study(self, purpose: str) -> np.random.Generator:
+        """A stream that all decisions of the study share (an order, a scrambling)."""
+        return stream(self.seed, 0, f"study/{purpose}")

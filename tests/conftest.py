@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 
 from service.database import Database, sqlite_url
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("untimed", parent=settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("untimed")
 
 _counter = itertools.count()
 

@@ -10,6 +10,9 @@ from search.points import points
 from search.samplers import Origin, Streams
 from spaces import Space
 
+ORIGIN: Origin = {"rule": "uniform", "probabilities": {"uniform": 1.0}}
+"""One for all trials: a history may have very many."""
+
 
 @dataclass(frozen=True, slots=True)
 class RandomSampler:
@@ -22,5 +25,4 @@ class RandomSampler:
 
     def sample(self, request: Sample, history: History, streams: Streams) -> tuple[Config, Origin]:
         config, left = points(self.space, history).new(streams("config"), self.space.sample)
-        origin = {"rule": "uniform", "probabilities": {"uniform": 1.0}}
-        return config, origin if left is None else {**origin, "left": left}
+        return config, ORIGIN if left is None else {**ORIGIN, "left": left}

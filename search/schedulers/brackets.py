@@ -1,4 +1,5 @@
-"""The numbers of successive halving and Hyperband: the ladder of fidelities, and how many runs each rung holds.
+"""The numbers of successive halving and Hyperband: the ladder of fidelities, how many runs each rung holds, which
+bracket a trial begins in.
 
 Everything is exact rational arithmetic. `floor(log(R / r) / log(eta))` is wrong in floating point for plain inputs
 (243 with eta 3 loses a bracket), so no logarithm is taken anywhere.
@@ -10,7 +11,13 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 Rounding = Literal["ceil", "floor"]
+
+OUTSIDE = -1
+"""The bracket of a run that belongs to none: it takes no place and is never promoted."""
 
 TOLERANCE = 1 + Fraction(1, 10**9)
 """Decimal bounds such as 0.1 and 8.1 are a hair off their ratio of 81."""
@@ -45,3 +52,15 @@ def sizes(top: int, halvings: int, eta: float, rounding: Rounding) -> tuple[int,
     else:
         first = floor((top + 1) // (halvings + 1) * factor**halvings)
     return tuple(max(1, floor(first / factor**i)) for i in range(halvings + 1))
+
+
+def bracket_law(top: int, eta: float) -> NDArray[np.float64]:
+    """The probabilities with which asynchronous Hyperband draws the bracket of a new trial, shape [top + 1].
+
+    Bracket b begins b rungs above the lowest and has P(b) proportional to (K + 1) eta^(K - b) / (K - b + 1), the number
+    of trials that Hyperband would start there (K = `top`).
+    """
+    factor = Fraction(eta)
+    weights = [Fraction(top + 1, halvings + 1) * factor**halvings for halvings in range(top, -1, -1)]
+    total = sum(weights)
+    return np.array([float(weight / total) for weight in weights])

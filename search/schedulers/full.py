@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from search.actions import Sample
 from search.history import History, Slot
+from search.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,5 +15,5 @@ class FullFidelity:
 
     fidelity: float | int | None
 
-    def next(self, history: History, new_trials: bool) -> Sample | None:
+    def next(self, history: History, new_trials: bool, streams: Streams) -> Sample | None:
         return Sample(Slot(fidelity=self.fidelity)) if new_trials else None

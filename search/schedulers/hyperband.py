@@ -16,7 +16,8 @@ from math import isfinite
 
 from search.actions import Promote, Sample, Wait
 from search.history import Added, Ended, Event, History, Slot
-from search.schedulers.brackets import Rounding, ladder, sizes
+from search.schedulers.brackets import OUTSIDE, Rounding, ladder, sizes
+from search.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class Hyperband:
 
     A rung promotes the best of those that succeeded; ones that failed, were stopped or cancelled are never promoted,
     and the places that this leaves free are dropped. Ties go to the lower trial.
+
+    `halvings` is how many rungs below the top the first bracket starts, None for the lowest. Without `cycle` all
+    brackets are like it: plain successive halving (Jamieson and Talwalkar 2016), again and again.
     """
 
     low: float | int
@@ -33,8 +37,10 @@ class Hyperband:
     eta: float = 3
     rounding: Rounding = "ceil"
     max_open_brackets: int = 4
+    cycle: bool = True
+    halvings: int | None = None
 
-    def next(self, history: History, new_trials: bool) -> Sample | Promote | Wait | None:
+    def next(self, history: History, new_trials: bool, streams: Streams) -> Sample | Promote | Wait | None:
         brackets = history.view(self, lambda: _Brackets(self))
         for bracket in brackets.open:
             if action := bracket.next(new_trials):
@@ -100,14 +106,14 @@ class _Brackets:
     """The view of all brackets of a study."""
 
     def __init__(self, hyperband: Hyperband) -> None:
-        self._eta, self._rounding = hyperband.eta, hyperband.rounding
+        self._hyperband = hyperband
         self._ladder = ladder(hyperband.low, hyperband.high, hyperband.eta, hyperband.integer)
         self._begun = 0
         self._open: dict[int, _Bracket] = {}
 
     def apply(self, event: Event, history: History) -> None:
         match event:
-            case Added(run):
+            case Added(run) if run.slot.bracket != OUTSIDE:
                 if run.slot.bracket == self._begun:
                     self._open[self._begun] = _Bracket(self._plan(self._begun))
                     self._begun += 1
@@ -116,8 +122,7 @@ class _Brackets:
                 rung.running += 1
                 if run.resume_from is not None:
                     self._leave(run.resume_from, history)
-            case Ended(number, outcome):
-                run = history.runs[number]
+            case Ended(number, outcome) if (run := history.runs[number]).slot.bracket != OUTSIDE:
                 rung = self._rung(run.slot)
                 rung.running -= 1
                 if isfinite(outcome.loss):
@@ -140,8 +145,10 @@ class _Brackets:
 
     def _plan(self, index: int) -> Iterator[_Rung]:
         top = len(self._ladder) - 1
-        halvings = top - index % (top + 1)
-        for offset, size in enumerate(sizes(top, halvings, self._eta, self._rounding)):
+        hyperband = self._hyperband
+        most = top if hyperband.halvings is None else min(hyperband.halvings, top)
+        halvings = most - index % (most + 1) if hyperband.cycle else most
+        for offset, size in enumerate(sizes(top, halvings, hyperband.eta, hyperband.rounding)):
             rung = top - halvings + offset
             yield _Rung(Slot(index, rung, self._ladder[rung]), size)
 

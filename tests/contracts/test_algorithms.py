@@ -7,11 +7,12 @@ import pytest
 from search import ALGORITHMS, Ended, History, Optimizer, Outcome, RunState, StudySpec, ask
 from search.simulation import simulate
 from search.streams import stream
+from search.testbed import LIGHT, affordable
 from spaces import InvalidInput
 
 SPACE = {
     "parameters": [
-        {"name": "x", "type": "float", "low": 0, "high": 1},
+        {"name": "x", "type": "float", "low": 0, "high": 1, "prior": {"mode": 0.5}},
         {"name": "kind", "type": "categorical", "choices": ["a", "b"]},
         {"name": "y", "type": "int", "low": 1, "high": 50, "when": {"parameter": "kind", "equals": "a"}},
     ],
@@ -23,8 +24,13 @@ GAIN = [{"name": "gain", "direction": "maximize"}]
 every_algorithm = pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 
 
+def light(algorithm):
+    return {"name": algorithm, **LIGHT.get(algorithm, {})}
+
+
 def study(algorithm, /, **more):
-    given = {"space": SPACE, "algorithm": {"name": algorithm}, "metrics": LOSS, "budget": {"max_runs": 40}}
+    given = {"space": SPACE, "algorithm": light(algorithm), "metrics": LOSS}
+    given["budget"] = {"max_runs": affordable(algorithm, 40)}
     return StudySpec.from_json(given | more)
 
 
@@ -69,8 +75,9 @@ def test_a_specification_read_again_gives_the_same_answers(algorithm):
 
 @every_algorithm
 def test_maximising_is_minimising_the_negative(algorithm):
-    minimise = Optimizer(SPACE, LOSS, {"name": algorithm}, {"max_runs": 40})
-    maximise = Optimizer(SPACE, GAIN, {"name": algorithm}, {"max_runs": 40})
+    budget = {"max_runs": affordable(algorithm, 40)}
+    minimise = Optimizer(SPACE, LOSS, light(algorithm), budget)
+    maximise = Optimizer(SPACE, GAIN, light(algorithm), budget)
     while run := minimise.ask():
         twin = maximise.ask()
         assert twin == run
@@ -84,8 +91,9 @@ def test_maximising_is_minimising_the_negative(algorithm):
 @every_algorithm
 @pytest.mark.parametrize("workers", [1, 4, 16])
 def test_limits_hold_exactly(algorithm, workers):
-    played = simulate(study(algorithm, budget={"max_runs": 23}), erratic, workers)
-    assert len(played.history.runs) == 23
+    runs = affordable(algorithm, 23)
+    played = simulate(study(algorithm, budget={"max_runs": runs}), erratic, workers)
+    assert len(played.history.runs) == runs
     played = simulate(study(algorithm, budget={"max_trials": 11}), erratic, workers)
     assert played.history.trial_count == 11
     assert played.end.reason == "budget"
@@ -94,9 +102,14 @@ def test_limits_hold_exactly(algorithm, workers):
 @every_algorithm
 def test_it_runs_with_its_weakest_requirements(algorithm):
     """Only what it declares is needed: the plainest space, and a fidelity where it asks for one."""
-    space = {"parameters": [{"name": "x", "type": "int", "low": 0, "high": 1}]}
+    parameter = {"name": "x", "type": "int", "low": 0, "high": 1}
+    space = {"parameters": [parameter]}
+    if ALGORITHMS[algorithm].needs_prior:
+        with pytest.raises(InvalidInput, match="needs a prior"):
+            study(algorithm, space={**space, "fidelity": SPACE["fidelity"]})
+        parameter["prior"] = {"mode": 1}
     if ALGORITHMS[algorithm].needs_fidelity:
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput, match="needs a fidelity"):
             study(algorithm, space=space)
         space["fidelity"] = SPACE["fidelity"]
     done = simulate(study(algorithm, space=space), lambda run: Outcome(RunState.SUCCEEDED, (1.0,))).end

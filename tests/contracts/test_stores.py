@@ -9,17 +9,30 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from search import StudySpec
 from search.history import Run as Decision
 from search.history import RunState, Slot
 from service.database import Database, DatabaseError
+from service.engagement import stored_history
 from service.models import Run, Study, utcnow
 from service.repositories.errors import NameTaken, NotFound
 from service.repositories.events import Events
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
+from service.repositories.standings import Standings
 from service.repositories.studies import Studies
 from service.states import AttemptState, NotAllowed, StudyState
 
+JUDGED = StudySpec.from_json(
+    {
+        "space": {
+            "parameters": [{"name": "x", "type": "float", "low": 0, "high": 1}],
+            "fidelity": {"name": "epochs", "low": 1, "high": 3},
+        },
+        "metrics": [{"name": "loss", "direction": "minimize"}],
+        "algorithm": {"name": "random"},
+    }
+)
 SPEC = {"space": {"parameters": []}, "note": "Größe 東京", "order": {"z": 1, "a": [1.5, None, True]}}
 
 
@@ -151,26 +164,35 @@ def test_runs_and_trials_are_paged_and_filtered(database: Database) -> None:
         assert (spent.runs, spent.trials, spent.fidelity) == (5, 4, 1 + 3 + 1 + 1)
 
 
-def test_the_best_is_judged_at_the_highest_fidelity_with_results(database: Database) -> None:
+def test_standings_are_what_the_search_says(database: Database) -> None:
     study_id = add_study(database)
     add_runs(database, study_id, *(decision(i, i) for i in range(3)))
-    with database.session(write=False) as session:
-        assert Runs(session).best(study_id, maximize=False) is None
+    assert _standings(database, study_id) == (None, [])
     for number, value in enumerate((0.3, 0.1, 0.1)):
         finish(database, study_id, number, value)
-    assert _best(database, study_id, maximize=False) == 1, "ties go to the lower trial"
-    assert _best(database, study_id, maximize=True) == 0
+        _judge(database, study_id)
+    assert _standings(database, study_id) == (1, [0, 1]), "ties go to the lower trial"
     add_runs(database, study_id, decision(3, 0, fidelity=3, rung=1, resume=0))
-    assert _best(database, study_id, maximize=False) == 1, "a rung without results does not count"
+    _judge(database, study_id)
+    assert _standings(database, study_id) == (1, [0, 1]), "a rung without results does not count"
     finish(database, study_id, 3, 0.9)
-    assert _best(database, study_id, maximize=False) == 3
+    _judge(database, study_id)
+    assert _standings(database, study_id) == (3, [0, 1, 3])
 
 
-def _best(database: Database, study_id: int, *, maximize: bool) -> int:
+def _judge(database: Database, study_id: int) -> None:
+    with database.session() as session:
+        study = Studies(session).lock(study_id)
+        Standings(session).update(study, JUDGED, stored_history(session, JUDGED, study_id))
+
+
+def _standings(database: Database, study_id: int) -> tuple[int | None, list[int]]:
     with database.session(write=False) as session:
-        best = Runs(session).best(study_id, maximize=maximize)
-        assert best is not None
-        return best.run.number
+        standings = Standings(session)
+        leader = standings.leader(Studies(session).get("s"))
+        trace = standings.trace(study_id)
+        assert [row.run.number for _, row in trace] == list(standings.numbers(study_id))
+        return leader and leader.row.run.number, [taken.run for taken, _ in trace]
 
 
 def test_transitions_that_the_table_does_not_know_are_refused(database: Database) -> None:
@@ -328,3 +350,21 @@ def test_many_processes_may_migrate_at_once(database_url: str, new_empty_databas
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_a_reader_sees_one_state(database: Database) -> None:
+    study_id = add_study(database)
+    add_runs(database, study_id, decision(0, 0))
+    with database.session(write=False) as session:
+        before = len(Runs(session).all(study_id))
+        add_runs(database, study_id, decision(1, 1))
+        assert len(Runs(session).all(study_id)) == before
+    with database.session(write=False) as session:
+        assert len(Runs(session).all(study_id)) == before + 1
+
+
+def test_a_reader_writes_nothing_on_postgresql(new_database_url: Callable[[str], str]) -> None:
+    database = Database(new_database_url("postgresql"))
+    with pytest.raises(sa.exc.SQLAlchemyError, match="read-only"), database.session(write=False) as session:
+        Studies(session).add("s", SPEC)
+    database.dispose()

@@ -1,6 +1,8 @@
 import pytest
 
-from search.history import Added, Ended, History, Outcome, Run, RunState
+from search import StudySpec
+from search.history import MOST_VIEWS, Added, Ended, History, Outcome, Reported, Run, RunState
+from search.simulation import simulate
 
 
 class Count:
@@ -50,3 +52,76 @@ def test_a_view_is_folded_once_over_each_event():
     history.append(added(1, 1))
     assert history.view("count", Count) is view
     assert view.seen == list(history.events)
+
+
+def test_reports_make_a_curve():
+    history = History([added(0, 0), added(1, 1), Reported(0, 1, (3.0,)), Reported(1, 1), Reported(0, 2, (2.0,))])
+    assert [(report.step, report.loss) for report in history.curve(0)] == [(1, 3.0), (2, 2.0)]
+    assert [report.loss for report in history.curve(1)] == [float("inf")]
+    assert list(History(history.events).curve(0)) == list(history.curve(0))
+
+
+def test_a_step_is_reported_once_and_not_after_the_end():
+    history = History([added(0, 0), Reported(0, 2, (2.0,))])
+    for step in (1, 2):
+        history.append(Reported(0, step, (9.0,)))
+    history.append(Ended(0, Outcome(RunState.FAILED)))
+    history.append(Reported(0, 3, (9.0,)))
+    assert list(history.curve(0)) == [Reported(0, 2, (2.0,))]
+    assert len(history.events) == 3
+
+
+def test_a_report_of_a_run_that_nobody_added_is_refused():
+    with pytest.raises(AssertionError):
+        History([Reported(0, 1)])
+
+
+def test_views_do_not_see_reports():
+    history = History([added(0, 0), Reported(0, 1)])
+    view = history.view("count", Count)
+    history.append(Reported(0, 2))
+    history.append(Ended(0, Outcome(RunState.FAILED)))
+    assert history.view("count", Count).seen == [added(0, 0), Ended(0, Outcome(RunState.FAILED))]
+    assert view.seen == [event for event in history.events if not isinstance(event, Reported)]
+
+
+def test_the_views_last_asked_for_are_kept_and_others_folded_again():
+    history = History([added(0, 0)])
+    kept, dropped = history.view("kept", Count), history.view("dropped", Count)
+    for key in range(2 * MOST_VIEWS):
+        history.view(key, Count)
+        assert history.view("kept", Count) is kept
+    history.append(Ended(0, Outcome(RunState.FAILED)))
+    again = history.view("dropped", Count)
+    assert again is not dropped
+    assert again.seen == list(history.events) == history.view("kept", Count).seen
+
+
+LEARNED = [{"config": {"x": place / 8}, "loss": place} for place in range(8)]
+
+
+@pytest.mark.parametrize(
+    "algorithm", ["grid", "sobol", "tpe", "evolution", "hyperband", "bohb", "asha", "dehb", "pbt", "priorband"]
+)
+def test_a_search_whose_views_are_dropped_at_once_is_the_same_search(algorithm, monkeypatch):
+    study = StudySpec.from_json(
+        {
+            "space": {
+                "parameters": [{"name": "x", "type": "float", "low": 0, "high": 1, "prior": {"mode": 0.4}}],
+                "fidelity": {"name": "epochs", "low": 1, "high": 9},
+            },
+            "metrics": [{"name": "loss", "direction": "minimize"}],
+            "algorithm": {"name": algorithm},
+            "warm_start": [{"study": "before", "configs": LEARNED}],
+            "budget": {"max_runs": 40},
+        }
+    )
+
+    def played():
+        return simulate(
+            study, lambda run: Outcome(RunState.SUCCEEDED, (run.config["x"] + 1 / run.fidelity,)), workers=3
+        )
+
+    kept = played()
+    monkeypatch.setattr("search.history.MOST_VIEWS", 1)
+    assert played().history.events == kept.history.events

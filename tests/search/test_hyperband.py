@@ -187,7 +187,7 @@ def test_a_bracket_that_has_promoted_takes_no_more_trials_when_the_budget_is_rai
 def test_a_range_too_short_for_halving_is_full_fidelity_with_advice():
     space = {**SPACE, "fidelity": {"name": "epochs", "low": 80, "high": 200}}
     common = {"algorithm": {"name": "hyperband"}, "metrics": [{"name": "loss", "direction": "minimize"}]}
-    (advice,) = StudySpec.from_json({"space": space, **common}).advice
+    (advice,) = StudySpec.from_json({"space": space, "budget": {"max_runs": 9}, **common}).advice
     assert advice.path == ("space", "fidelity")
     with pytest.warns(UserWarning, match="nothing can be stopped early"):
         opt = Optimizer(space=space, **common)

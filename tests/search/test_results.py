@@ -5,7 +5,22 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from search import Added, Ended, History, Invalid, Outcome, Run, RunState, Slot, StudySpec, best, incumbents, judge
+from search import (
+    Added,
+    Ended,
+    History,
+    Invalid,
+    Outcome,
+    Run,
+    RunState,
+    Slot,
+    StudySpec,
+    best,
+    incumbents,
+    judge,
+    pareto,
+)
+from search.leaderboard import Leaderboard
 from search.results import metrics_of
 
 
@@ -36,7 +51,7 @@ def test_numbers_of_all_kinds_are_plain_floats_inside(value):
     assert type(loss) is float
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), np.float32("nan"), 10**400])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), np.float32("nan"), 10**400, -1e200])
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_a_number_that_is_not_finite_has_diverged(value, direction):
     verdict = judge(study(direction), {"m0": value})
@@ -94,3 +109,30 @@ def test_a_tie_goes_to_the_lower_trial_whichever_ended_first():
 
 def test_a_supernet_is_no_incumbent():
     assert best(study("minimize"), play((9, 0.0), kind="supernet")) is None
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_the_top_is_that_of_a_board_made_anew(objectives):
+    rng, history, board = np.random.default_rng(0), History(), Leaderboard(2)
+    for number in range(80):
+        fidelity = 1 if number < 10 else 3
+        copied = number % 3 == 2 and number != 11 and bool(history.outcome(number - 2).losses)
+        trial = history.runs[number - 2].trial if copied else history.trial_count
+        slot = Slot(fidelity=fidelity, replicate=int(copied))
+        history.append(Added(Run(number, trial, {"x": float(trial)}, slot)))
+        lost = rng.random() < 0.1
+        outcome = Outcome(RunState.FAILED) if lost else Outcome(RunState.SUCCEEDED, tuple(rng.random(objectives)))
+        history.append(Ended(number, outcome))
+        for event in history.events[-2:]:
+            board.apply(event, history)
+        anew = Leaderboard(2)
+        for event in history.events:
+            anew.apply(event, history)
+        rows = [candidate.outcome.ranking for candidate in board.candidates]
+        for size in (1, 4, 4, 200):
+            assert board.top(size) == anew.top(size)
+            assert objectives == 1 or not rows or board.top(size) is board.top(size), "sorted once per change"
+            if rows:
+                chosen = pareto.best(rows, min(size, len(rows)))
+                assert board.top(size) == [board.candidates[index] for index in chosen]
+    assert len(board) > 20

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from search import ALGORITHMS, StudySpec
+from search import ALGORITHMS, History, Run, StudySpec, ask
 from search.algorithms import Algorithm
 from search.spec import refusals
 from spaces import InvalidInput, Space
@@ -79,16 +79,17 @@ def test_budget_parallelism_and_seed_may_be_left_out():
             ("algorithm", "name"),
             "hyperbnd",
             ("algorithm", "name"),
-            'did you mean "hyperband"? (known: "random", "hyper',
+            'did you mean "hyperband"? (known: "auto", "random", "grid"',
         ),
-        (("algorithm", "name"), ["random"], ("algorithm", "name"), 'known: "random", "hyperband"'),
+        (("algorithm", "name"), ["random"], ("algorithm", "name"), 'known: "auto", "random", "grid"'),
         (("algorithm",), "random", ("algorithm",), '{"name": "random"}'),
         (("algorithm",), {}, ("algorithm", "name"), "is required"),
-        (("algorithm", "eta"), 1, ("algorithm", "eta"), "at least 1.5, got 1"),
-        (("algorithm", "eta"), "3", ("algorithm", "eta"), 'a finite number of at least 1.5, got "3"'),
+        (("algorithm", "eta"), 1, ("algorithm", "eta"), "at least 1.5 and at most 1000, got 1"),
+        (("algorithm", "eta"), "3", ("algorithm", "eta"), 'a finite number of at least 1.5 and at most 1000, got "3"'),
         (("algorithm", "eta"), True, ("algorithm", "eta"), "got true"),
         (("algorithm", "eta"), float("nan"), ("algorithm", "eta"), "got NaN"),
         (("algorithm", "eta"), 10**400, ("algorithm", "eta"), "a finite number"),
+        (("algorithm", "eta"), 1001, ("algorithm", "eta"), "at most 1000, got 1001"),
         (("algorithm", "etta"), 3, ("algorithm", "etta"), 'did you mean "eta"?'),
         (("algorithm", "rounding"), "cel", ("algorithm", "rounding"), 'unknown value "cel"; did you mean "ceil"?'),
         (("algorithm", "max_open_brackets"), 0, ("algorithm", "max_open_brackets"), "at least 1"),
@@ -101,6 +102,7 @@ def test_budget_parallelism_and_seed_may_be_left_out():
         (("metrics", 0, "goal"), 1, ("metrics", 0, "goal"), "unknown field"),
         (("budget", "max_runs"), 0, ("budget", "max_runs"), "at least 1"),
         (("budget", "max_runs"), "60", ("budget", "max_runs"), "a whole number"),
+        (("budget", "max_runs"), 10**9 + 1, ("budget", "max_runs"), "at most 1000000000, got 1000000001"),
         (("budget", "max_run"), 60, ("budget", "max_run"), 'did you mean "max_runs"?'),
         (("budget", "max_fidelity"), 0, ("budget", "max_fidelity"), "above 0"),
         (("budget", "max_seconds"), -1.5, ("budget", "max_seconds"), "above 0"),
@@ -119,7 +121,7 @@ def test_a_problem_has_its_path_and_the_way_out(path, value, culprit, message):
     assert message in found[culprit]
 
 
-@pytest.mark.parametrize("path", [("space",), ("algorithm",), ("metrics",), ("metrics", 0, "direction")])
+@pytest.mark.parametrize("path", [("space",), ("metrics",), ("metrics", 0, "direction")])
 def test_what_is_missing_is_named(path):
     assert list(problems(without(*path))) == [path]
 
@@ -178,3 +180,66 @@ def test_an_algorithm_that_cannot_serve_the_study_is_refused():
     found = {problem.path: problem.message for problem in refusals(weak, space, metrics=1, parallelism=2)}
     assert set(found) == {("space", "parameters", 2, "when"), ("parallelism",)}
     assert all("random" in message and "hyperband" in message for message in found.values())
+
+
+def test_the_advice_begins_with_the_space():
+    study = copy.deepcopy(STUDY)
+    study["space"]["parameters"] = [{"name": "x", "type": "float", "low": 0.001, "high": 10}]
+    study["space"]["fidelity"] = {"name": "epochs", "low": 2, "high": 3}
+    assert [advice.path for advice in StudySpec.from_json(study).advice] == [
+        ("space", "parameters", 0, "log"),
+        ("space", "fidelity"),
+    ]
+
+
+def test_a_study_that_need_not_end_gets_advice():
+    def advice(algorithm="random", parameters=None, **more):
+        study = {**STUDY, "algorithm": {"name": algorithm}, "budget": {}, **more}
+        study["space"] = {**STUDY["space"], "parameters": parameters or STUDY["space"]["parameters"]}
+        return {problem.path: problem.message for problem in StudySpec.from_json(study).advice}
+
+    finite = [{"name": "batch", "type": "int", "low": 1, "high": 64}]
+    assert advice()["budget",].startswith("no limit: it goes on until it is cancelled")
+    assert "until its target is reached or it is cancelled" in advice(budget={"target": 0.9})["budget",]
+    for limit in ({"max_runs": 5}, {"max_trials": 5}, {"max_fidelity": 50}, {"max_seconds": 5}):
+        assert not advice(budget=limit)
+    assert not advice("grid")
+    assert not advice(parameters=finite)
+    assert ("budget",) in advice("pbt", parameters=finite), "copies take no new config"
+    assert ("budget",) in advice(parameters=[{**finite[0], "name": f"x{i}"} for i in range(6)]), "as good as infinite"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "fidelity", "enough"),
+    [
+        ({"name": "random"}, {"name": "epochs", "low": 1, "high": 27}, 27),
+        ({"name": "random"}, None, 1),
+        ({"name": "hyperband"}, {"name": "epochs", "low": 2, "high": 54}, 2),
+        ({"name": "priorband"}, {"name": "epochs", "low": 2, "high": 54}, 2),
+        ({"name": "pbt", "interval": 3}, {"name": "epochs", "low": 1, "high": 27}, 3),
+        ({"name": "random"}, {"name": "share", "type": "float", "low": 0.1, "high": 0.3}, 0.3),
+    ],
+)
+def test_a_budget_that_pays_for_no_run_is_refused(algorithm, fidelity, enough):
+    lr = {**STUDY["space"]["parameters"][0], "prior": {"mode": 0.01, "confidence": "medium"}}
+    study = {**STUDY, "space": {"parameters": [lr], "fidelity": fidelity}, "algorithm": algorithm, "parallelism": 1}
+    little = {**study, "budget": {"max_fidelity": 0.99 * enough}}
+    found = problems(little)
+    assert list(found) == [("budget", "max_fidelity")]
+    assert f"must be at least {enough:g}, " in found["budget", "max_fidelity"]
+    StudySpec.from_json(little, stored=True)
+    assert isinstance(ask(StudySpec.from_json({**study, "budget": {"max_fidelity": enough}}), History()), Run)
+
+
+def test_what_was_left_out_can_be_written_and_read_again():
+    study = {**STUDY, "algorithm": None, "replicates": {"top": 2}}
+    study["metrics"] = [*STUDY["metrics"], {"name": "size", "at_most": 5}]
+    spec = StudySpec.from_json(study)
+    written = {
+        **study,
+        "algorithm": spec.algorithm.to_json(),
+        "metrics": [metric.to_json() for metric in spec.metrics],
+        "replicates": spec.replicates.to_json(),
+    }
+    assert written["metrics"][1] == {"name": "size", "direction": "minimize", "at_most": 5}
+    assert StudySpec.from_json(written) == spec
