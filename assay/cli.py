@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from assay.commands import results, serve, study
+from assay.commands import replay, results, serve, study
 from assay.commands.common import Commands, RootUrl
 from assay.exit_codes import MEANINGS
 
@@ -26,6 +26,8 @@ app.add_typer(study.app, name="study")
 app.command("trials")(results.trials)
 app.command("watch")(results.watch)
 app.command("best")(results.best)
+app.command("front")(results.front)
+app.command("replay")(replay.replay)
 app.command("demo")(serve.demo)
 
 

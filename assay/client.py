@@ -3,8 +3,9 @@
     client = assay.Client()                          # ASSAY_URL, or http://127.0.0.1:8080
     client.studies.create({...}), .get(name), .list(), .pause(name), .resume(name), .cancel(name)
     client.studies.trials(name), .trial(name, 3), .runs(name, state="failed"), .run(name, 7), .reports(name, run=7)
-    client.studies.best(name), .incumbents(name), .events(name), .wait(name)
-    client.families(), .datasets(), .algorithms()    # what a study may name
+    client.studies.best(name), .front(name), .incumbents(name), .events(name), .wait(name)
+    client.studies.verify(name)                      # derive every decision again
+    client.families(), .datasets(), .algorithms(), .stopping_rules()  # what a study may name
 
 Results are the dictionaries of the wire (`assay.wire` types them); long lists are iterators that turn the pages.
 Everything that goes wrong is an `AssayError`. A client may be shared by threads.
@@ -44,6 +45,10 @@ class Client:
 
     def algorithms(self) -> Any:
         return self._http.get(f"{API}algorithms")
+
+    def stopping_rules(self) -> Any:
+        """What may be added to an algorithm as its `stop`."""
+        return self._http.get(f"{API}stopping-rules")
 
     def ready(self) -> bool:
         """Whether the service answers and is ready for work."""

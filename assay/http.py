@@ -50,13 +50,15 @@ class Connection:
         return self._request("POST", path, body=body)
 
     @contextmanager
-    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
+    def stream(
+        self, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET"
+    ) -> Iterator[Iterator[bytes]]:
         """The bytes of an open-ended answer as they arrive."""
         timeout = httpx.Timeout(self._client.timeout.connect, read=_SILENCE)
         with (
             self._failures(),
             self._client.stream(
-                "GET", path, headers={"Accept": "text/event-stream", **headers}, timeout=timeout
+                method, path, headers={"Accept": "text/event-stream", **(headers or {})}, timeout=timeout
             ) as answer,
         ):
             if answer.status_code != 200:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import quote
 
-from assay.errors import ConnectionFailed, WaitTimeout
+from assay.errors import ConnectionFailed, ProblemError, WaitTimeout
 from assay.http import API, Connection
 from assay.sse import Message, messages
-from assay.wire import ENDED, Best, Incumbent, Report, Run, Study, Trial
+from assay.wire import ENDED, Best, Front, Incumbent, Report, Run, Study, Trial, Verification
 
 _PATIENCE = 60.0  # seconds without an answer after which a service that was there is given up
 _RECONNECT = 0.5  # seconds between two tries
@@ -63,6 +63,10 @@ class Studies:
         """The incumbent. Raises `NotFound` while no run has succeeded."""
         return cast(Best, self._http.get(_path(name, "best")))
 
+    def front(self, name: str) -> Front:
+        """The results that no other one dominates; with a single objective the best ones."""
+        return cast(Front, self._http.get(_path(name, "front")))
+
     def incumbents(self, name: str) -> Sequence[Incumbent]:
         """How the incumbent improved, oldest first."""
         return cast("Sequence[Incumbent]", self._http.get(_path(name, "incumbents"))["items"])
@@ -88,6 +92,23 @@ class Studies:
                 if not connected or time.monotonic() > lost_at + _PATIENCE:
                     raise
             time.sleep(_RECONNECT)
+
+    def verify(self, name: str, progress: Callable[[int, int], None] = lambda events, of: None) -> Verification:
+        """Has the service derive every suggestion and every stop again and compare them with what is stored.
+
+        This may take as long as all of them took; `progress` is told every second how many of the study's events have
+        been gone through. Raises `ConnectionFailed` when the service ends before.
+        """
+        with self._http.stream(_path(name, "verify"), method="POST") as chunks:
+            for message in messages(chunks):
+                match message.type:
+                    case "progress":
+                        progress(message.data["events"], message.data["of"])
+                    case "verification":
+                        return cast(Verification, message.data)
+                    case "problem":
+                        raise ProblemError(message.data["status"], message.data["title"], message.data["detail"])
+        raise ConnectionFailed(f"the service ended before study {name} was verified")
 
     def wait(self, name: str, *, timeout: float | None = None, interval: float = 0.5) -> Study:
         """Returns the study once it has ended (look at its `state`); looks every `interval` seconds.

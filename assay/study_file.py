@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from assay.errors import FieldProblem, Invalid, StudyFileInvalid
+from assay.wire import Advice
 
 _TAG = "tag:yaml.org,2002:"
 _FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
@@ -80,6 +81,10 @@ class StudyFile:
         while pointer and pointer not in self.places:
             pointer = pointer.rpartition("/")[0]
         return ":".join([self.name, *map(str, self.places[pointer])]) if pointer else self.name
+
+    def remark(self, advice: Advice) -> str:
+        """A piece of the service's advice with its place in the file."""
+        return f"{self.locate(advice['pointer'])}: {advice['path']}: {advice['message']}"
 
     def explain(self, error: Invalid) -> StudyFileInvalid:
         """The service's refusal with the place in the file before every problem."""

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.progress import Snapshot
-from assay.wire import Incumbent, Study
+from assay.wire import Incumbent, Leader, Study
 
 _COLORS = {
     "active": "cyan",
@@ -86,6 +86,24 @@ def incumbent(study: Study, best: Incumbent) -> str:
     return f"{values} ({where}trial {best['trial']}, run {best['run']})"
 
 
+def standing(leader: Leader) -> str:
+    """What has to be known beside a leader's metrics: `mean of 3 runs`, `not confirmed yet`, `breaks a constraint`."""
+    remarks = []
+    if leader["results"] > 1:
+        remarks.append(f"mean of {leader['results']} runs")
+    if not leader["confirmed"]:
+        remarks.append("not confirmed yet")
+    if not leader["feasible"]:
+        remarks.append("breaks a constraint")
+    return ", ".join(remarks)
+
+
+def leader(study: Study, best: Leader) -> str:
+    """The incumbent with its standing."""
+    remarks = standing(best)
+    return f"{incumbent(study, best)}, {remarks}" if remarks else incumbent(study, best)
+
+
 def declared(study: Study, metrics: Mapping[str, float] | None) -> dict[str, float]:
     """Of all the metrics that a training reports, those that the study is about; all when none of them is there."""
     metrics = metrics or {}
@@ -96,7 +114,7 @@ def declared(study: Study, metrics: Mapping[str, float] | None) -> dict[str, flo
 def line(snapshot: Snapshot) -> str:
     """A snapshot as one line, for logs."""
     study = snapshot.study
-    best = f", best {incumbent(study, study['best'])}" if study["best"] else ""
+    best = f", best {leader(study, study['best'])}" if study["best"] else ""
     return f"{study['name']}: {study['state']}, {headline(study)}{best}"
 
 
@@ -114,7 +132,7 @@ def live(snapshot: Snapshot) -> RenderableType:
         bar.add_row(ProgressBar(total=1.0, completed=share, width=60), f"{share:.0%}")
         parts.append(bar)
     if study["best"]:
-        parts.append(Text.assemble("best  ", (incumbent(study, study["best"]), "bold green")))
+        parts.append(Text.assemble("best  ", (leader(study, study["best"]), "bold green")))
         parts.append(Text(f"      {pairs(study['best']['config'])}", style="dim"))
     if study["waiting"]:
         parts.append(Text(f"waiting: {study['waiting']}", style="yellow"))

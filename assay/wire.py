@@ -20,8 +20,12 @@ Failure = TypedDict("Failure", {"class": str, "message": str, "traceback": NotRe
 
 
 class Metric(TypedDict):
+    """With a bound it is a constraint, without one an objective."""
+
     name: str
     direction: Literal["minimize", "maximize"]
+    at_most: NotRequired[float]
+    at_least: NotRequired[float]
 
 
 class Counts(TypedDict):
@@ -57,6 +61,38 @@ class Incumbent(TypedDict):
     seconds: NotRequired[float]
 
 
+class Segment(TypedDict):
+    """A part of a training: from one fidelity to another with this config, up to the end of a run."""
+
+    begin: float
+    end: float | None
+    config: dict[str, Value]
+    trial: int
+    run: int
+
+
+class Leader(Incumbent):
+    """The incumbent as it stands: its metrics are means over `results` runs, itself and its replicates.
+
+    `schedule` is not empty where the config changed during the training: all that led to it, in turn.
+    """
+
+    results: int
+    confirmed: bool
+    feasible: bool
+    schedule: list[Segment]
+
+
+class Front(TypedDict):
+    """The results that no other one dominates, and the volume of losses that they dominate up to `reference`."""
+
+    objectives: list[str]
+    size: int
+    items: list[Leader]
+    reference: dict[str, float] | None
+    hypervolume: float
+
+
 class Tested(TypedDict):
     """The one evaluation of the best trial on the test split."""
 
@@ -65,9 +101,25 @@ class Tested(TypedDict):
     metrics: dict[str, float]
 
 
-class Best(Incumbent):
+class Best(Leader):
     study: str
     test: Tested | None
+
+
+class WarmStart(TypedDict):
+    """How many configs of another study are made use of, and how many have no place in this space."""
+
+    study: str
+    configs: int
+    left_out: int
+
+
+class Advice(TypedDict):
+    """What is legal in a study but hardly meant."""
+
+    path: str
+    pointer: str
+    message: str
 
 
 class Study(TypedDict):
@@ -80,16 +132,19 @@ class Study(TypedDict):
     metrics: list[Metric]
     algorithm: dict[str, Any]
     budget: dict[str, Any]
+    replicates: dict[str, int] | None
+    warm_start: list[WarmStart]
     parallelism: int
     resources: dict[str, Any]
     seed: int
+    advice: list[Advice]
     created_at: str
     started_at: str | None
     finished_at: str | None
     counts: Counts
     spent: Spent
     waiting: str | None
-    best: Incumbent | None
+    best: Leader | None
     test: Tested | None
     last_event: int
 
@@ -102,6 +157,7 @@ class Trial(TypedDict):
     metrics: dict[str, float] | None
     runs: list[int]
     failure: Failure | None
+    stopped_by: dict[str, Any] | None
     origin: dict[str, Any]
     created_at: str
     finished_at: str | None
@@ -114,12 +170,14 @@ class Run(TypedDict):
     kind: Literal["train", "supernet"]
     bracket: int
     rung: int
+    replicate: int
     fidelity: float | None
     config: dict[str, Value]
     origin: dict[str, Any]
     resume_from: int | None
     metrics: dict[str, float] | None
     failure: Failure | None
+    stopped_by: dict[str, Any] | None
     attempts: int
     created_at: str
     started_at: str | None
@@ -137,3 +195,31 @@ class Report(TypedDict):
     metrics: dict[str, float]
     seconds: float
     created_at: str
+
+
+class DifferentField(TypedDict):
+    """A part of a decision; `distance` is by how much two numbers differ, relative to the larger one."""
+
+    path: str
+    stored: Any
+    derived: Any
+    distance: float | None
+
+
+class Difference(TypedDict):
+    """The first decision that is not the stored one; `rounding` when only last digits of numbers differ."""
+
+    position: int
+    run: int
+    decision: Literal["suggestion", "stop", "end", "order"]
+    rounding: bool
+    fields: list[DifferentField]
+
+
+class Verification(TypedDict):
+    """Whether a study's decisions are what the search decides; how many suggestions and stops are."""
+
+    verified: bool
+    runs: int
+    stops: int
+    difference: Difference | None

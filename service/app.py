@@ -18,11 +18,12 @@ from service import problems
 from service.dashboard import routes as dashboard
 from service.database import Database
 from service.origin import SameOrigin
-from service.routes import catalogue, events, health, reports, results, runs, studies, trials
+from service.routes import catalogue, events, health, replay, reports, results, runs, studies, trials
 from service.settings import Settings
+from service.turns import Turns
 
 PREFIX = "/api/v1"
-ROUTERS = (studies.router, trials.router, runs.router, reports.router, results.router, events.router, catalogue.router)
+ROUTERS = tuple(part.router for part in (studies, trials, runs, reports, results, events, replay, catalogue))
 
 DESCRIPTION = """
 Submit a *study* (a search space, an objective, an algorithm, a budget), watch its *trials* and *runs*, ask what is
@@ -54,6 +55,7 @@ def create_app(
     app.state.database = database
     app.state.checks = dict(checks or {})
     app.state.closing = threading.Event()
+    app.state.verifications = Turns(replay.AT_ONCE, replay.WAITING)
     problems.install(app)
     app.add_middleware(SameOrigin)
     app.include_router(health.router)

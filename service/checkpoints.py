@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ class Checkpoints:
         """The ids of the studies that have a folder."""
         return [int(path.name) for path in self.folder.glob("*") if path.name.isdecimal()]
 
-    def keep_only(self, study_id: int, name: str | None) -> None:
-        """Removes the checkpoints of a study but one."""
+    def keep_only(self, study_id: int, names: Collection[str]) -> None:
+        """Removes the checkpoints of a study but these."""
         for path in (self.folder / str(study_id)).glob("*"):
-            if name is None or path != self.path(name):
-                self.remove(f"{study_id}/{path.name}")
+            if (name := f"{study_id}/{path.name}") not in names:
+                self.remove(name)

@@ -48,16 +48,21 @@ class Database:
 
     @contextmanager
     def session(self, *, write: bool = True) -> Iterator[Session]:
-        """One transaction. `write=False` promises to only read, and so never waits for a writer.
+        """One transaction. `write=False` promises to only read: it sees one state, and never waits for a writer.
 
         Raises DatabaseUnavailable when the connection breaks or no lock can be had; then nothing was stored.
         """
         try:
             with self._sessions() as session, session.begin():
-                session.connection(execution_options={"assay_write": write})
+                session.connection(execution_options=self._options(write))
                 yield session
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
             raise DatabaseUnavailable(f"the database does not answer: {error.orig}") from error
+
+    def _options(self, write: bool) -> dict[str, Any]:
+        if self.embedded:  # where every transaction is a snapshot
+            return {"assay_write": write}
+        return {} if write else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
     def ping(self) -> None:
         """Raises DatabaseError when the database does not answer or its schema is not the code's."""
@@ -83,12 +88,30 @@ class Database:
         from migrations.upgrade import upgrade
 
         try:
-            with self.engine.begin() as connection:
+            with self._without_foreign_keys() as connection, connection.begin():
                 if not self.embedded:  # where BEGIN IMMEDIATE has not let one in alone already
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
                 upgrade(connection)
+                if self.embedded and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+                    raise DatabaseError(f"the database cannot be migrated: it has rows without their owners ({broken})")
         except sa.exc.SQLAlchemyError as error:
             raise DatabaseError(f"the database cannot be migrated: {error}") from error
+
+    @contextmanager
+    def _without_foreign_keys(self) -> Iterator[sa.Connection]:
+        """SQLite alters a table by building it anew; with foreign keys on, dropping the old one would delete every row
+        that refers to it."""
+        with self.engine.connect() as connection:
+            if not self.embedded:
+                yield connection
+                return
+            driver = connection.connection.cursor()  # the setting is ignored within a transaction
+            driver.execute("PRAGMA foreign_keys=OFF")
+            try:
+                yield connection
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
+                driver.close()
 
     def dispose(self) -> None:
         self.engine.dispose()

@@ -143,11 +143,10 @@ class Dispatcher:
         if not ids:
             return
         with self.database.session(write=False) as session:
-            kept = {
-                study_id: Runs(session).kept_checkpoint(study_id) for study_id in Studies(session).finished_among(ids)
-            }
-        for study_id, name in kept.items():
-            self.checkpoints.keep_only(study_id, name)
+            finished = Studies(session).finished_among(ids)
+            kept = {study_id: Runs(session).kept_checkpoints(study_id) for study_id in finished}
+        for study_id, names in kept.items():
+            self.checkpoints.keep_only(study_id, names)
 
     def _record(self) -> None:
         """Stores what the pool said, one transaction per study; what could not be stored stays in the inbox.
@@ -168,6 +167,8 @@ class Dispatcher:
                     if study.owner == self.owner:
                         recorder.record(batch)
                 recorder.commit()
+                for key in recorder.to_stop:
+                    self.pool.stop(key)
             self._inbox = self._inbox[len(batch) :]
 
     def _fill(self) -> None:

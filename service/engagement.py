@@ -5,16 +5,17 @@ Everything here can be rebuilt from the database; nothing here is the truth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from search import StudySpec, judge, stream
+from search import StudySpec, judge, reported, stream
 from search.history import Added, Ended, Event, History, Outcome, RunState, Slot
 from search.history import Run as Decision
-from service.lifecycle import search_spec
+from service.database import Session
 from service.models import Json, Run, Study
+from service.repositories.reports import Reports
 from service.repositories.runs import RunRow, Runs
+from service.specs import search_spec
 from workers.protocol import Assignment, Resources
 
 
@@ -45,10 +46,6 @@ class Engagement:
     served: int = 0
 
     @property
-    def maximize(self) -> bool:
-        return self.spec.metrics[0].direction == "maximize"
-
-    @property
     def all_keys(self) -> set[str]:
         """The pool's keys of everything under way, the final test included."""
         return {*self.keys, self.test_key} if self.test_key else set(self.keys)
@@ -74,7 +71,7 @@ class Engagement:
             key=key,
             objective=self.objective,
             config=dict(row.trial.config),
-            seed=int(stream(self.spec.seed, row.run.trial, "training").integers(2**31)),
+            seed=_training_seed(self.spec, row.run),
             fidelity=(fidelity.name, value, fidelity.high) if fidelity and value is not None else None,
             resume_from=resume_from,
             checkpoint=checkpoint,
@@ -85,29 +82,38 @@ class Engagement:
 
 def engage(runs: Runs, study: Study) -> Engagement:
     """Loads a study. Raises InvalidInput when its stored spec is not valid for this version of the code."""
-    spec = search_spec(study.spec)
+    spec = search_spec(study)
     resources = study.spec["resources"]
-    rows = runs.all(study.id)
+    history = stored_history(runs.session, spec, study.id)
     return Engagement(
         study_id=study.id,
         name=study.name,
         objective=study.spec["objective"],
         resources=Resources(cpus=resources.get("cpus", 1), gpus=resources.get("gpus", 0)),
         spec=spec,
-        history=fold(spec, rows),
-        pending=[row.run.number for row in rows if not RunState(row.run.state).finished],
+        history=history,
+        pending=list(history.open),
     )
 
 
-def fold(spec: StudySpec, rows: Sequence[RunRow]) -> History:
-    """The history of a study from its rows: what was added and what ended, in the order in which it happened."""
-    events: list[tuple[int, Event]] = []
-    for row in rows:
-        events.append((row.run.added_event, Added(decision(spec, row))))
+def stored_history(session: Session, spec: StudySpec, study_id: int) -> History:
+    """The history of a study as it is stored."""
+    return History(stored_events(session, spec, study_id))
+
+
+def stored_events(session: Session, spec: StudySpec, study_id: int) -> list[Event]:
+    """What was added and ended, in the order in which it happened; with all reports where a stopping rule looks at
+    them."""
+    events: list[tuple[int, int, Event]] = []
+    for row in Runs(session).all(study_id):
+        events.append((row.run.added_event, 0, Added(decision(spec, row))))
         if row.run.ended_event is not None:
-            events.append((row.run.ended_event, Ended(row.run.number, outcome(spec, row.run))))
-    events.sort(key=lambda pair: pair[0])
-    return History(event for _, event in events)
+            events.append((row.run.ended_event, 0, Ended(row.run.number, outcome(spec, row.run))))
+    if spec.algorithm.stop:
+        reports = Reports(session).all(study_id)
+        events += [(it.after_event, it.id, reported(spec, it.run, it.step, it.metrics)) for it in reports]
+    events.sort(key=lambda placed: placed[:2])
+    return [event for _, _, event in events]
 
 
 def decision(spec: StudySpec, row: RunRow) -> Decision:
@@ -116,7 +122,7 @@ def decision(spec: StudySpec, row: RunRow) -> Decision:
         number=run.number,
         trial=run.trial,
         config=row.trial.config,
-        slot=Slot(run.bracket, run.rung, restore_fidelity(spec, run.fidelity)),
+        slot=Slot(run.bracket, run.rung, restore_fidelity(spec, run.fidelity), run.replicate),
         kind="supernet" if run.kind == "supernet" else "train",
         origin=run.origin,
         resume_from=run.resume_from,
@@ -135,3 +141,9 @@ def restore_fidelity(spec: StudySpec, stored: float | None) -> float | int | Non
     """The database keeps fidelities as floats; epochs are counted in integers."""
     fidelity = spec.space.fidelity
     return int(stored) if stored is not None and fidelity and isinstance(fidelity.high, int) else stored
+
+
+def _training_seed(spec: StudySpec, run: Run) -> int:
+    """One for all runs of a trial, so that continued training equals uninterrupted training; replicates differ."""
+    purpose = f"training/{run.replicate}" if run.replicate else "training"
+    return int(stream(spec.seed, run.trial, purpose).integers(2**31))

@@ -70,6 +70,8 @@ def message(error: ErrorDetails) -> str:
     if kind in _LIMITS:
         key, words = _LIMITS[kind]
         return f"must be {words} {context[key]}, got {show(error['input'])}"
+    if kind == "too_long":
+        return f"takes at most {context['max_length']}, got {context['actual_length']}"
     if kind in ("literal_error", "enum"):
         return f"must be {context['expected']}, got {show(error['input'])}"
     return error["msg"]

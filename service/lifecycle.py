@@ -1,42 +1,62 @@
-"""What people do to studies: create, pause, resume, cancel. Every function runs in the caller's transaction."""
+"""What people do to studies: create, pause, resume, cancel. Every function runs in the caller's transaction.
+
+A study is created in two steps: what takes long, checking it and gathering the results that it learns from, only reads;
+writing is short, because on SQLite the dispatcher and all others wait for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from search import StudySpec
 from search.history import RunState
 from service.database import Session
 from service.models import Json, Study, utcnow
 from service.repositories.events import Events
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
+from service.specs import DEFAULTS, completed, read_spec
 from service.states import AttemptState, StudyState
+from service.warm_start import resolved
 from spaces.errors import InvalidInput, Problem
 from workers.objectives import check
 
-SEARCH_KEYS = ("space", "algorithm", "metrics", "budget", "parallelism", "seed")
-DEFAULTS: Json = {"parallelism": 1, "seed": 0, "budget": {}, "resources": {"cpus": 1, "gpus": 0}}
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A study that was checked and is complete: it does not change whatever becomes of those that it learns from."""
 
-def search_spec(study: Mapping[str, Any]) -> StudySpec:
-    """The part of a study that the search knows. Raises InvalidInput."""
-    return StudySpec.from_json({key: study[key] for key in SEARCH_KEYS if key in study})
+    name: str
+    spec: Json
+    sources: list[Json] | None
 
 
 def create_study(session: Session, payload: Mapping[str, Any]) -> Study:
-    """Stores a new, active study. Raises InvalidInput with every problem, or NameTaken; then nothing is stored."""
-    spec = {**DEFAULTS, **{key: value for key, value in payload.items() if key != "name" and value is not None}}
+    """Both steps at once. Raises InvalidInput or NameTaken; then nothing is stored."""
+    return store_study(session, draft_study(session, payload))
+
+
+def draft_study(session: Session, payload: Mapping[str, Any]) -> Draft:
+    """Checks a study. It only reads, and may take long. Raises InvalidInput with every problem."""
+    given = {**DEFAULTS, **{key: value for key, value in payload.items() if key != "name" and value is not None}}
     problems: list[Problem] = []
+    if "warm_start" in given:
+        given["warm_start"] = resolved(session, given["warm_start"], problems)
+    spec = None
     try:
-        search_spec(spec)
+        spec = read_spec(given)
     except InvalidInput as error:
-        problems += error.problems
-    problems += check(spec)
-    if problems:
+        problems = [*error.problems, *problems]
+    problems += check(given)
+    if problems or spec is None:
         raise InvalidInput(problems)
-    study = Studies(session).add(payload["name"], spec)
+    return Draft(payload["name"], completed(given, spec), given.get("warm_start"))
+
+
+def store_study(session: Session, draft: Draft) -> Study:
+    """Stores a new, active study. Raises NameTaken."""
+    study = Studies(session).add(draft.name, draft.spec, draft.sources)
     study.started_at = study.active_since = utcnow()
     Events(session).append(study, "study.created")
     return study

@@ -63,7 +63,11 @@ class Base(DeclarativeBase):
 
 
 class Study(Base):
-    """`spec` is the study as submitted, with defaults filled in; `owner` is the dispatcher that holds the lease."""
+    """`spec` is the study as submitted, with defaults filled in; `owner` is the dispatcher that holds the lease.
+
+    `sources` is what other studies found, for a warm start: much, and read only where the search needs it.
+    `standing` is what the search says of the best run (see `service.repositories.standings`); null while there is none.
+    """
 
     __tablename__ = "studies"
 
@@ -73,6 +77,8 @@ class Study(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     waiting: Mapped[str | None] = mapped_column(Text)
     spec: Mapped[Json]
+    sources: Mapped[list[Json] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    standing: Mapped[Json | None] = mapped_column(JSON(none_as_null=True))
     last_event: Mapped[int] = mapped_column(default=0)
     owner: Mapped[str | None] = mapped_column(String(128))
     lease_expires: Mapped[datetime | None]
@@ -105,7 +111,8 @@ class Trial(Base):
 class Run(Base):
     """One training of a trial up to one fidelity.
 
-    `attempts` counts the attempts so far; the current one has that number. `value` is the first metric, for ordering.
+    `attempts` counts the attempts so far; the current one has that number. `value` is the first metric and `violation`
+    by how much constraints are broken, for ordering. `stopped_by` is what a stopping rule said when it ended the run.
     `added_event` and `ended_event` are the sequence numbers of the events that added and ended the run: with them the
     rows of one table are the study's whole history, in order.
     """
@@ -113,7 +120,7 @@ class Run(Base):
     __tablename__ = "runs"
     __table_args__ = (
         ForeignKeyConstraint(["study_id", "trial"], ["trials.study_id", "trials.number"], ondelete="CASCADE"),
-        UniqueConstraint("study_id", "trial", "bracket", "rung"),
+        UniqueConstraint("study_id", "trial", "bracket", "rung", "replicate"),
         Index("ix_runs_study_state", "study_id", "state", "fidelity", "value"),
     )
 
@@ -124,11 +131,14 @@ class Run(Base):
     kind: Mapped[str] = mapped_column(String(16))
     bracket: Mapped[int]
     rung: Mapped[int]
+    replicate: Mapped[int] = mapped_column(default=0)
     fidelity: Mapped[float | None] = mapped_column(Float)
     origin: Mapped[Json]
     resume_from: Mapped[int | None]
     metrics: Mapped[Json | None]
     value: Mapped[float | None] = mapped_column(Float)
+    violation: Mapped[float] = mapped_column(Float, default=0.0)
+    stopped_by: Mapped[Json | None] = mapped_column(JSON(none_as_null=True))
     checkpoint: Mapped[str | None] = mapped_column(Text)
     failure_class: Mapped[str | None] = mapped_column(String(32))
     failure_message: Mapped[str | None] = mapped_column(Text)
@@ -159,6 +169,8 @@ class Attempt(Base):
 
 
 class Report(Base):
+    """The metrics of one step. `after_event` is the last event of the study before it: its place in the history."""
+
     __tablename__ = "reports"
     __table_args__ = (
         ForeignKeyConstraint(["study_id", "run"], ["runs.study_id", "runs.number"], ondelete="CASCADE"),
@@ -172,6 +184,7 @@ class Report(Base):
     step: Mapped[float] = mapped_column(Float)
     metrics: Mapped[Json]
     seconds: Mapped[float] = mapped_column(Float)
+    after_event: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
@@ -186,6 +199,19 @@ class Event(Base):
     run: Mapped[int | None]
     trial: Mapped[int | None]
     data: Mapped[Json]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Incumbent(Base):
+    """A run that took the lead, at the end of a run (its own, or that of a replicate): the event `event`."""
+
+    __tablename__ = "incumbents"
+    __table_args__ = (ForeignKeyConstraint(["study_id", "run"], ["runs.study_id", "runs.number"], ondelete="CASCADE"),)
+
+    study_id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[int]
+    event: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 

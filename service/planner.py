@@ -10,15 +10,23 @@ from collections.abc import Sequence
 
 from search import ask_many
 from search.actions import Done, Wait
-from search.history import RunState
+from search.history import Ended, RunState
 from service.checkpoints import Checkpoints
 from service.database import Session
-from service.engagement import Engagement, fold
+from service.engagement import Engagement, outcome, stored_history
 from service.models import Study
 from service.repositories.events import Events
 from service.repositories.runs import RunRow, Runs
+from service.repositories.standings import Standings
 from service.states import AttemptState, StudyState
 from workers.protocol import Assignment
+
+OUT_OF_TIME = Done("budget", "max_seconds is used up")
+
+
+def reason_of(answer: Wait | Done) -> str:
+    """Why a study waits, or why it has ended, for people."""
+    return f"{answer.reason}: {answer.detail}"
 
 
 class Planner:
@@ -27,6 +35,7 @@ class Planner:
     def __init__(
         self, session: Session, study: Study, engagement: Engagement, checkpoints: Checkpoints, owner: str
     ) -> None:
+        self.session = session
         self.study = study
         self.engagement = engagement
         self.checkpoints = checkpoints
@@ -47,7 +56,7 @@ class Planner:
         started: list[int] = engagement.pending[:room]
         answer: Wait | Done | None = None
         if engagement.out_of_time:
-            started, answer = [], Done("budget", "max_seconds is used up")
+            started, answer = [], OUT_OF_TIME
             self._cancel(engagement.pending)
         elif len(started) < room:
             added, answer = self._ask(room - len(started))
@@ -73,10 +82,9 @@ class Planner:
     def _read_again(self) -> None:
         """After a transaction of which nobody knows whether it was stored: what is stored counts."""
         engagement = self.engagement
-        rows = self.runs.all(self.study.id)
-        engagement.history = fold(engagement.spec, rows)
+        engagement.history = stored_history(self.session, engagement.spec, self.study.id)
         under_way = set(engagement.keys.values())
-        forgotten = [row.run for row in rows if row.run.ended_event is None and row.run.number not in under_way]
+        forgotten = [row.run for row in self.runs.open(self.study.id) if row.run.number not in under_way]
         for run in forgotten:
             self.runs.end_attempt(run, AttemptState.SUPERSEDED)
         engagement.pending = [run.number for run in forgotten]
@@ -92,7 +100,7 @@ class Planner:
     def _waiting(self, room: int, answer: Wait | Done | None) -> str | None:
         """Why the study starts nothing just now, for people."""
         if isinstance(answer, Wait):
-            return f"{answer.reason}: {answer.detail}"
+            return reason_of(answer)
         if room == 0 and not self.engagement.under_way:
             resources = self.engagement.resources
             return f"workers: waiting for one with {resources.cpus:g} CPUs and {resources.gpus:g} GPUs"
@@ -116,11 +124,12 @@ class Planner:
         for number in numbers:
             run = self.runs.get(self.study.id, number).run
             self.events.move_run(self.study, run, RunState.CANCELLED, {"rule": "max_seconds"})
+            self.engagement.history.append(Ended(number, outcome(self.engagement.spec, run)))
             self._gone.add(number)
 
     def _finish(self, answer: Done) -> None:
         """Completes the study; before that, its best run is evaluated on the test split, once."""
-        best = self.runs.best(self.study.id, maximize=self.engagement.maximize)
+        best = Standings(self.session).leader(self.study)
         if best is None:
             reason = f"no run succeeded ({answer.detail})"
             last = self.runs.last_failure(self.study.id)
@@ -129,9 +138,10 @@ class Planner:
             self.events.move_study(self.study, StudyState.FAILED, reason)
             return
         untested = self.engagement.untested and self.runs.evaluation(self.study.id) is None
-        if best.run.checkpoint and untested:
+        checkpoint = best.row.run.checkpoint
+        if checkpoint and untested:
             self._test_key = uuid.uuid4().hex
-            path = self.checkpoints.path(best.run.checkpoint)
-            self.assignments.append(self.engagement.assignment(best, self._test_key, path, None))
+            path = self.checkpoints.path(checkpoint)
+            self.assignments.append(self.engagement.assignment(best.row, self._test_key, path, None))
             return
-        self.events.move_study(self.study, StudyState.COMPLETED, f"{answer.reason}: {answer.detail}")
+        self.events.move_study(self.study, StudyState.COMPLETED, reason_of(answer))

@@ -67,16 +67,24 @@ MEDIA_TYPE_WRONG = Kind("urn:assay:media-type", 415, "The body is not declared a
 INVALID = Kind("urn:assay:invalid-input", 422, "The input is not valid")
 FAULT = Kind("urn:assay:internal-error", 500, "The service failed")
 UNAVAILABLE = Kind("urn:assay:unavailable", 503, "The service is not ready")
+BUSY = Kind("urn:assay:busy", 503, "The service has too much to do")
 
 
 class Refused(Exception):
     """A request that cannot be served, for a reason that only HTTP knows."""
 
-    def __init__(self, kind: Kind, detail: str, findings: Sequence[Finding] = ()) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        findings: Sequence[Finding] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
         self.findings = findings
+        self.headers = headers
 
 
 def respond(
@@ -107,6 +115,13 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
 
 
+def incident(what: str) -> str:
+    """Logs a fault of the service, and answers what to tell of it."""
+    number = uuid.uuid4().hex[:8]
+    log.error("incident %s: %s", number, what)
+    return f"this is a fault of the service; its log has the details under incident {number}"
+
+
 def install(app: FastAPI) -> None:
     """Makes every error of this app a problem document."""
     for error, handler in _HANDLERS.items():
@@ -114,7 +129,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _refused(request: Request, error: Any) -> Response:
-    return respond(error.kind, error.detail, error.findings)
+    return respond(error.kind, error.detail, error.findings, error.headers)
 
 
 async def _invalid(request: Request, error: Any) -> Response:
@@ -156,9 +171,8 @@ async def _http(request: Request, error: Any) -> Response:
 
 async def _fault(request: Request, error: Any) -> Response:
     # The server logs the traceback: Starlette raises the error again after this answer.
-    incident = uuid.uuid4().hex[:8]
-    log.error("incident %s: %s %s failed with %s", incident, request.method, request.url.path, type(error).__name__)
-    return respond(FAULT, f"this is a fault of the service; its log has the details under incident {incident}")
+    what = f"{request.method} {request.url.path} failed with {type(error).__name__}"
+    return respond(FAULT, incident(what))
 
 
 _HANDLERS = {

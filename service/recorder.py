@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from search import Invalid, judge
+from search import Invalid, contenders, judge, reported, should_stop
 from search.history import Ended, RunState
 from service.checkpoints import Checkpoints
 from service.database import Session
-from service.engagement import Engagement, outcome
+from service.engagement import Engagement, outcome, stored_history
 from service.models import Run, Study, utcnow
 from service.repositories.events import Events
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
+from service.repositories.standings import Standings
 from service.states import AttemptState
 from workers.protocol import Failed, FailureClass, Finished, PoolEvent, Reported, Started
 
@@ -29,40 +30,50 @@ _ATTEMPT_ENDS = {
 class Recorder:
     """Takes the events of one study whose row is locked by `session`.
 
-    `commit` carries over into memory what the transaction has stored; it is called after the commit.
+    The cached history learns what happened at once, for it is asked who leads and who is to stop. `commit` carries the
+    rest over into memory; it is called after the commit, and if that fails, the engagement is stale: what is stored
+    counts.
     """
 
     def __init__(self, session: Session, study: Study, engagement: Engagement, checkpoints: Checkpoints) -> None:
+        self.session = session
         self.study = study
         self.engagement = engagement
         self.checkpoints = checkpoints
         self.runs = Runs(session)
         self.events = Events(session)
         self.reports = Reports(session)
+        self.standings = Standings(session)
+        self.to_stop: list[str] = []
         self._loaded: dict[int, Run] = {}
         self._rows: list[dict[str, Any]] = []
         self._over: list[str] = []
-        self._ended: list[Run] = []
+        self._ended = False
+        self._checkpointed: list[Run] = []
         self._again: list[int] = []
         self._superseded: list[str] = []
         self._tested = False
         self._untestable = False
 
     def record(self, batch: list[PoolEvent]) -> None:
+        """Stores what a batch of events says. Afterwards `to_stop` has the keys of the attempts that are to end."""
+        if self.engagement.stale:
+            self.engagement.history = stored_history(self.session, self.engagement.spec, self.study.id)
         for event in batch:
             if event.key == self.engagement.test_key:
                 self._record_test(event)
             elif event.key not in self._over:
                 self._record_run(event, self._run(self.engagement.keys[event.key]))
         self.reports.add(self._rows)
+        if self._ended:
+            self.standings.update(self.study, self.engagement.spec, self.engagement.history)
+            self._give_up_checkpoints()
 
     def commit(self) -> None:
-        """Brings the cached history and the attempts under way up to what was stored."""
+        """Brings the attempts under way up to what was stored."""
         engagement = self.engagement
         for key in self._over:
             del engagement.keys[key]
-        for run in self._ended:
-            engagement.history.append(Ended(run.number, outcome(engagement.spec, run)))
         engagement.pending += self._again
         if self._over or self._tested:
             engagement.settled = False
@@ -82,7 +93,7 @@ class Recorder:
         if RunState(run.state).finished:
             # Cancelled meanwhile; or stored already, by a commit of which only the answer was lost.
             self._over.append(event.key)
-            self._ended.append(run)
+            self._end(run)
             return
         match event:
             case Started(worker=worker):
@@ -100,23 +111,37 @@ class Recorder:
                         "step": report.step,
                         "metrics": dict(report.metrics),
                         "seconds": report.seconds,
+                        "after_event": self.study.last_event,
                         "created_at": utcnow(),
                     }
                 )
+                if self.engagement.spec.algorithm.stop:
+                    self._consider(event, run)
             case Finished():
                 self._finish(event, run)
             case Failed():
                 self._fail(event, run)
 
+    def _consider(self, event: Reported, run: Run) -> None:
+        """Asks the rule whether the run is to end. A decision stands: another attempt ends where this one did."""
+        spec, history, report = self.engagement.spec, self.engagement.history, event.report
+        history.append(reported(spec, run.number, report.step, report.metrics))
+        if run.stopped_by is None and (stop := should_stop(spec, history, run.number)):
+            run.stopped_by = stop.to_json()
+        if run.stopped_by is not None and report.step >= run.stopped_by["step"]:
+            self.to_stop.append(event.key)
+
     def _finish(self, event: Finished, run: Run) -> None:
         self._over.append(event.key)
-        self._ended.append(run)
         self.runs.end_attempt(run, AttemptState.SUCCEEDED)
         if event.result.checkpointed:
             run.checkpoint = self.checkpoints.name(self.study.id, run.number, run.attempts)
-        if event.stopped:
+        if not event.stopped:
+            run.stopped_by = None  # it had come to its end before it could be stopped
+        if event.stopped and (run.stopped_by is None or run.stopped_by["outcome"] == RunState.STOPPED):
             run.metrics = dict(event.result.metrics)
-            self.events.move_run(self.study, run, RunState.STOPPED, {"rule": "max_seconds"})
+            self.events.move_run(self.study, run, RunState.STOPPED, run.stopped_by or {"rule": "max_seconds"})
+            self._end(run)
             return
         verdict = judge(self.engagement.spec, event.result.metrics)
         if isinstance(verdict, Invalid):
@@ -124,20 +149,45 @@ class Recorder:
             return
         run.metrics = dict(event.result.metrics)
         run.value = run.metrics[self.engagement.spec.metrics[0].name]
-        self.events.move_run(self.study, run, RunState.SUCCEEDED, {"metrics": run.metrics, "fidelity": run.fidelity})
+        run.violation = verdict.violation
+        data = {"metrics": run.metrics, "fidelity": run.fidelity}
+        if run.stopped_by is not None:
+            data["stopped_by"] = run.stopped_by
+        self.events.move_run(self.study, run, RunState.SUCCEEDED, data)
+        self._end(run)
         if run.checkpoint is not None:
-            self._give_up_checkpoints(run)
+            self._checkpointed.append(run)
 
-    def _give_up_checkpoints(self, run: Run) -> None:
-        """Gives up what nobody will ask for again: what the run continued, and at the top all but the best."""
-        spent = [self._run(run.resume_from)] if run.resume_from is not None else []
+    def _end(self, run: Run) -> None:
+        self.engagement.history.append(Ended(run.number, outcome(self.engagement.spec, run)))
+        self._ended = True
+
+    def _give_up_checkpoints(self) -> None:
+        """Of the runs that nobody will go on from: what was continued, and at the top all but the contenders."""
         fidelity = self.engagement.spec.space.fidelity
-        if fidelity is None or run.fidelity == fidelity.high:
-            spent += self.runs.beaten(run, maximize=self.engagement.maximize)
-        for other in spent:
-            if other.checkpoint is not None:
-                self._superseded.append(other.checkpoint)
-                other.checkpoint = None
+        top = None
+        for run in self._checkpointed:
+            if run.resume_from is not None and self._is_left_behind(parent := self._run(run.resume_from)):
+                self._give_up(parent)
+            if fidelity is None or run.fidelity == fidelity.high:
+                top = run
+        if top is not None:
+            kept = contenders(self.engagement.spec, self.engagement.history)
+            for run in self.runs.with_checkpoint(top):
+                if run.number not in kept:
+                    self._give_up(run)
+
+    def _is_left_behind(self, run: Run) -> bool:
+        """Whether its own trial has gone on from it, and nobody else is about to."""
+        followers = self.runs.continued_by(run)
+        return all(RunState(other.state).finished for other in followers) and any(
+            other.trial == run.trial and other.state == RunState.SUCCEEDED for other in followers
+        )
+
+    def _give_up(self, run: Run) -> None:
+        if run.checkpoint is not None:
+            self._superseded.append(run.checkpoint)
+            run.checkpoint = None
 
     def _fail(self, event: Failed, run: Run) -> None:
         self._over.append(event.key)
@@ -150,26 +200,26 @@ class Recorder:
             if run.state == RunState.RUNNING:
                 self.events.move_run(self.study, run, RunState.PENDING, {"after": event.failure})
             return
-        self._ended.append(run)
         self._set_failure(run, event.failure, event.message, event.traceback)
 
     def _set_failure(self, run: Run, failure: str, message: str, traceback: str = "") -> None:
         run.failure_class, run.failure_message = failure, message
         run.failure_traceback = traceback or None
         self.events.move_run(self.study, run, RunState.FAILED, {"class": failure, "message": message})
+        self._end(run)
 
     def _record_test(self, event: PoolEvent) -> None:
         match event:
             case Finished(result=result):
                 self._tested = self._untestable = True
                 if result.metrics:  # none: the objective has no test split
-                    best = self.runs.best(self.study.id, maximize=self.engagement.maximize)
+                    best = self.standings.leader(self.study)
                     assert best is not None, "a test evaluates the best run"
                     metrics = dict(result.metrics)
                     if self.runs.evaluation(self.study.id) is not None:
                         return
-                    self.runs.add_evaluation(best.run, metrics)
-                    self.events.append(self.study, "study.tested", best.run, {"metrics": metrics})
+                    self.runs.add_evaluation(best.row.run, metrics)
+                    self.events.append(self.study, "study.tested", best.row.run, {"metrics": metrics})
             case Failed(failure=failure, message=message):
                 self._tested = True
                 self._untestable = (

@@ -11,6 +11,8 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from search.history import RunState
+from search.sources import MAX_SOURCES
+from search.spec import PARALLELISM, SEED
 from service.states import StudyState
 from service.study_parts import (
     Algorithm,
@@ -20,14 +22,12 @@ from service.study_parts import (
     Name,
     Number,
     Objective,
+    Replicates,
     Resources,
     Space,
     Values,
+    scalar,
 )
-
-MAX_PARALLELISM = 10_000
-MAX_SEED = 2**53 - 1
-"""Beyond this, clients that read numbers as doubles would show a seed that is not the study's."""
 
 EXAMPLE_STUDY: dict[str, Any] = {
     "name": "digits-lenet",
@@ -65,11 +65,15 @@ class StudyCreate(BaseModel):
     space: Space
     objective: Objective
     metrics: MetricSpecs
-    algorithm: Algorithm
+    algorithm: Algorithm | None = None
     budget: Budget | None = None
-    parallelism: int = Field(1, ge=1, le=MAX_PARALLELISM, description="How many runs are open at once, at most.")
+    replicates: Replicates | None = None
+    warm_start: list[Name] | None = Field(
+        None, max_length=MAX_SOURCES, description="Finished studies, whose results are copied and made use of."
+    )
+    parallelism: int = scalar(PARALLELISM)
     resources: Resources = Resources()
-    seed: int = Field(0, ge=0, le=MAX_SEED, description="All randomness of the study derives from it.")
+    seed: int = scalar(SEED)
 
 
 class Counts(BaseModel):
@@ -111,16 +115,63 @@ class Test(BaseModel):
     metrics: Metrics
 
 
-class Best(BestRun):
+class Segment(BaseModel):
+    """A part of a training: from one fidelity to another with this config, up to the end of a run."""
+
+    begin: Number
+    end: Number | None
+    config: Values
+    trial: int
+    run: int
+
+
+class Leader(BestRun):
+    """The incumbent, and how firmly it leads. Over several `results` the metrics are means of the study's own."""
+
+    results: int = Field(description="How many runs its metrics are the mean of: itself and its replicates.")
+    confirmed: bool = Field(description="Whether it has all the replicates that the study wants.")
+    feasible: bool = Field(description="Whether it keeps all constraints; if not, no run does.")
+    schedule: list[Segment] = Field(
+        description="Where the config changed during the training (pbt): all configs that led to it, in turn."
+    )
+
+
+class Front(BaseModel):
+    """The results that no other one dominates, ascending by the first objective as a loss."""
+
+    objectives: list[str]
+    size: int = Field(description="How many there are; `items` may be fewer.")
+    items: list[Leader]
+    reference: Metrics | None = Field(description="The point up to which the hypervolume is measured.")
+    hypervolume: float = Field(description="How much the feasible results dominate, as a volume of losses.")
+
+
+class Best(Leader):
     study: str
     test: Test | None
 
 
 class Incumbent(BestRun):
-    """A run that became the incumbent when it ended."""
+    """A run that became the incumbent, when it or one of its replicates ended."""
 
     finished_at: datetime
     seconds: float = Field(description="Since the study was started.")
+
+
+class Advice(BaseModel):
+    """What is legal in a study but hardly meant, and where."""
+
+    path: str = Field(description="Where, as people write it.", examples=["space.parameters[1].log"])
+    pointer: str = Field(description="Where, as a JSON Pointer (RFC 6901).", examples=["/space/parameters/1/log"])
+    message: str
+
+
+class WarmStart(BaseModel):
+    """What was taken from another study when this one was created."""
+
+    study: str
+    configs: int = Field(description="How many of its configs are made use of.")
+    left_out: int = Field(description="How many have no place in this space.")
 
 
 class Study(BaseModel):
@@ -133,18 +184,58 @@ class Study(BaseModel):
     metrics: MetricSpecs
     algorithm: Algorithm
     budget: Budget
+    replicates: Replicates | None
+    warm_start: list[WarmStart]
     parallelism: int
     resources: Resources
     seed: int
+    advice: list[Advice]
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     counts: Counts
     spent: Spent
     waiting: str | None = Field(description="Why nothing is started just now.")
-    best: BestRun | None
+    best: Leader | None
     test: Test | None
     last_event: int = Field(description="The sequence number of the newest event: where a stream may begin.")
+
+
+class Progress(BaseModel):
+    """How many events of a study have been gone through, of how many."""
+
+    events: int
+    of: int
+
+
+class DifferentField(BaseModel):
+    """A part of a decision that is another one; null where one of them does not have it."""
+
+    path: str = Field(description="Where in the run, or in what the stopping rule said.", examples=["config.lr"])
+    stored: Any
+    derived: Any
+    distance: float | None = Field(description="By how much two numbers differ, relative to the larger one.")
+
+
+class Difference(BaseModel):
+    """The first decision that is not the stored one."""
+
+    position: int = Field(description="Its place among what the search knows: runs added, ended and reported; from 0.")
+    run: int = Field(description="The number of the run that is decided about.")
+    decision: Literal["suggestion", "stop", "end", "order"] = Field(
+        description="What to start, whether to stop, whether the study is over; or something happens to no run at all."
+    )
+    rounding: bool = Field(description="Whether it is in the last digits of numbers alone.")
+    fields: list[DifferentField]
+
+
+class Verification(BaseModel):
+    """Whether what is stored of a study is what the search decides, up to the first difference."""
+
+    verified: bool
+    runs: int = Field(description="How many suggestions were derived again as they are stored.")
+    stops: int = Field(description="How many stops by a stopping rule were.")
+    difference: Difference | None
 
 
 class Failure(BaseModel):
@@ -172,6 +263,7 @@ class Trial(BaseModel):
     metrics: Metrics | None
     runs: list[int]
     failure: Failure | None
+    stopped_by: Values | None = Field(description="What the stopping rule said that ended its latest run, if one did.")
     origin: Values = Field(description="Which rule suggested the config, and from what.")
     created_at: datetime
     finished_at: datetime | None
@@ -186,12 +278,14 @@ class Run(BaseModel):
     kind: Literal["train", "supernet"]
     bracket: int
     rung: int
+    replicate: int = Field(description="Not 0 where it repeats the run of the same rung, with another seed.")
     fidelity: Number | None
     config: Values
     origin: Values
     resume_from: int | None = Field(description="The run whose checkpoint it continues.")
     metrics: Metrics | None
     failure: RunFailure | None
+    stopped_by: Values | None = Field(description="What the stopping rule said that ended it, if one did.")
     attempts: int
     created_at: datetime
     started_at: datetime | None
@@ -269,25 +363,45 @@ class Dataset(BaseModel):
 
 
 class AlgorithmOption(BaseModel):
-    """One option. Numbers are `at_least` and `above` (exclusive) these bounds; a text is one of `choices`, if any."""
+    """One option. Numbers are `at_least`, `above` (exclusive) and `at_most` these bounds; a text is one of `choices`,
+    if there are any."""
 
     name: str
-    type: Literal["int", "float", "text"]
+    type: Literal["bool", "int", "float", "text"]
     doc: str
-    default: Number | str | None = None
+    default: bool | Number | str | None = None
     required: bool = False
     at_least: Number | None = None
     above: Number | None = None
+    at_most: Number | None = None
     choices: list[str] = []
 
 
+class Choice(BaseModel):
+    """The first one whose condition holds decides."""
+
+    condition: str
+    algorithm: str
+
+
 class AlgorithmRow(BaseModel):
-    """An algorithm: what it `needs` of a space, what it `serves`, and its options."""
+    """An algorithm: what it `needs` of a space, what it `serves`, and its options. `auto` tells how it `chooses`."""
 
     name: str
     summary: str
     paper: str
     needs: dict[str, bool]
+    serves: dict[str, bool]
+    options: list[AlgorithmOption]
+    chooses: list[Choice] = []
+
+
+class StoppingRuleRow(BaseModel):
+    """A rule that ends runs early: what it `serves`, and its options."""
+
+    name: str
+    summary: str
+    paper: str
     serves: dict[str, bool]
     options: list[AlgorithmOption]
 

@@ -41,12 +41,16 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is new. `full` says that more is waiting; `end` is how the study ended, if all of it has been sent."""
+    """What is new, as one piece: a client may leave at any moment, and every further piece that is written before the
+    server has had a turn to learn of it makes asyncio log a warning.
 
-    messages: list[bytes]
+    `full` says that more is waiting; `end` that the study has ended and all of it is here.
+    """
+
+    messages: bytes
     position: Position
     full: bool
-    end: bytes | None
+    end: bool
 
 
 def begin(database: Database, study: str, after: int) -> Position:
@@ -72,10 +76,9 @@ async def follow(database: Database, position: Position, closing: threading.Even
             batch = await run_in_threadpool(_read, database, position)
         except DatabaseUnavailable:
             return  # clients come back by themselves
-        for message in batch.messages:
-            yield message
+        if batch.messages:
+            yield batch.messages
         if batch.end:
-            yield batch.end
             return
         position = batch.position
         if batch.full:
@@ -94,15 +97,16 @@ def _read(database: Database, position: Position) -> Batch:
         events = Events(session).after(study.id, position.event, BATCH)
         reports = Reports(session).page(study.id, BATCH, position.report)
     full = BATCH in (len(events), len(reports))
+    end = StudyState(study.state).finished and not full
     return Batch(
-        messages=list(_in_order(events, reports)),
+        messages=b"".join((*_in_order(events, reports), *([_end(study)] if end else ()))),
         position=Position(
             study=position.study,
             event=events[-1].seq if events else position.event,
             report=reports[-1][0].id if reports else position.report,
         ),
         full=full,
-        end=_end(study) if StudyState(study.state).finished and not full else None,
+        end=end,
     )
 
 

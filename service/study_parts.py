@@ -7,12 +7,14 @@ the tables that check it describe it too.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from search import ALGORITHMS, Option
+from search import ALGORITHMS, STOPPING_RULES, Option
+from search.auto import NAME as AUTO
+from search.replicates import REPLICATES
 from search.spec import BUDGET, METRIC
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -31,29 +33,59 @@ def _described(options: Sequence[Option]) -> dict[str, Any]:
 
 
 def _option_schema(option: Option) -> dict[str, Any]:
-    types = {"int": "integer", "float": "number", "text": "string"}
-    schema: dict[str, Any] = {"type": types[option.type], "description": option.doc}
+    """A field that may be left out may be null too."""
+    type_ = {"bool": "boolean", "int": "integer", "float": "number", "text": "string"}[option.type]
+    schema: dict[str, Any] = {"type": type_ if option.required else [type_, "null"], "description": option.doc}
     if option.choices:
-        schema["enum"] = list(option.choices)
+        schema["enum"] = [*option.choices, *([] if option.required else [None])]
     if option.at_least is not None:
         schema["minimum"] = option.at_least
     if option.above is not None:
         schema["exclusiveMinimum"] = option.above
+    if option.at_most is not None:
+        schema["maximum"] = option.at_most
     if option.default is not None:
         schema["default"] = option.default
     return schema
 
 
-def _algorithm_schema() -> dict[str, Any]:
+def _one_of(key: str, rows: Iterable[tuple[str, str, Sequence[Option]]]) -> dict[str, Any]:
+    """The JSON Schema of an object whose `key` is the name of a row (name, summary, options), beside its options.
+
+    The variants say nothing of fields that are not theirs: what is around them does, by `unevaluatedProperties`.
+    """
     variants = []
-    for algorithm in ALGORITHMS.values():
-        variant = _described(algorithm.options)
-        variant["title"] = algorithm.name
-        variant["description"] = algorithm.summary
-        variant["properties"] = {"name": {"const": algorithm.name}, **variant["properties"]}
-        variant["required"] = ["name", *variant["required"]]
+    for name, summary, options in rows:
+        variant = _described(options)
+        del variant["additionalProperties"]
+        variant |= {"title": name, "description": summary, "required": [key, *variant["required"]]}
+        variant["properties"] = {key: {"const": name}, **variant["properties"]}
         variants.append(variant)
-    return {"oneOf": variants, "description": "A name of /algorithms with its options."}
+    return {"type": "object", "oneOf": variants, "unevaluatedProperties": False}
+
+
+def _algorithm_schema() -> dict[str, Any]:
+    stop = _one_of("rule", ((row.name, row.summary, row.options) for row in STOPPING_RULES.values()))
+    rows = [(row.name, row.summary, row.options) for row in ALGORITHMS.values()]
+    because = {"type": ["string", "null"], "description": "In answers: why auto chose it."}
+    return {
+        **_one_of("name", [(AUTO, "Chooses an algorithm for the study.", ()), *rows]),
+        "properties": {
+            "stop": {"anyOf": [stop, {"type": "null"}], "description": "A name of /stopping-rules with its options."},
+            "chosen_because": because,
+        },
+        "description": "A name of /algorithms with its options; auto if not given. `stop` may be added to each.",
+    }
+
+
+def _metric_schema() -> dict[str, Any]:
+    directed = [{"required": [key]} for key in ("direction", "at_most", "at_least")]
+    return {**_described(METRIC), "anyOf": directed}
+
+
+def scalar(option: Option) -> Any:
+    """The option as the field of a model."""
+    return Field(option.default, ge=option.at_least, le=option.at_most, description=option.doc)
 
 
 def _check_name(name: str) -> str:
@@ -121,8 +153,9 @@ MetricSpecs = Annotated[
         {
             "type": "array",
             "minItems": 1,
-            "items": _described(METRIC),
-            "description": "What the objective reports; the first metric ranks the trials.",
+            "items": _metric_schema(),
+            "description": "What the objective reports. The first metric ranks the trials; one with a bound is a"
+            " constraint, and others without are further objectives.",
         }
     ),
 ]
@@ -130,6 +163,12 @@ Algorithm = Annotated[dict[str, Any], WithJsonSchema(_algorithm_schema())]
 Budget = Annotated[
     dict[str, Any],
     WithJsonSchema({**_described(BUDGET), "description": "When the study ends: at the first limit that it reaches."}),
+]
+
+
+Replicates = Annotated[
+    dict[str, Any],
+    WithJsonSchema({**_described(REPLICATES), "description": "The best trials are run again before one is the best."}),
 ]
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from search import hypervolume, pareto_front, reference_point
 from search.history import RunState
 from service import models, schemas
+from service.engagement import stored_history
 from service.models import utcnow
 from service.repositories.runs import RunRow, Runs
+from service.repositories.standings import Leader, Standings
+from service.specs import search_spec
 from service.states import StudyState
 from service.study_parts import Number, Resources, plain_number
 
@@ -25,7 +29,8 @@ def studies(runs: Runs, rows: Sequence[models.Study]) -> list[schemas.Study]:
 
 def _study(runs: Runs, row: models.Study, counts: dict[str, int]) -> schemas.Study:
     spent = runs.spent(row.id)
-    leader = runs.best(row.id, maximize=_maximize(row))
+    leader = Standings(runs.session).leader(row)
+    derived = row.spec.get("derived", {})  # studies of the first version have none
     return schemas.Study(
         id=str(row.id),
         name=row.name,
@@ -36,9 +41,12 @@ def _study(runs: Runs, row: models.Study, counts: dict[str, int]) -> schemas.Stu
         metrics=row.spec["metrics"],
         algorithm=row.spec["algorithm"],
         budget=row.spec["budget"],
+        replicates=row.spec.get("replicates"),
+        warm_start=derived.get("warm_start", []),
         parallelism=row.spec["parallelism"],
         resources=Resources(**row.spec["resources"]),
         seed=row.spec["seed"],
+        advice=derived.get("advice", []),
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
@@ -50,7 +58,7 @@ def _study(runs: Runs, row: models.Study, counts: dict[str, int]) -> schemas.Stu
             seconds=row.elapsed(utcnow()),
         ),
         waiting=row.waiting,
-        best=schemas.BestRun(**_result(leader)) if leader else None,
+        best=_leader(leader) if leader else None,
         test=_test(runs, row),
         last_event=row.last_event,
     )
@@ -58,20 +66,34 @@ def _study(runs: Runs, row: models.Study, counts: dict[str, int]) -> schemas.Stu
 
 def best(runs: Runs, row: models.Study) -> schemas.Best | None:
     """The best run of a study with the evaluation on the test split; None while no run has succeeded."""
-    leader = runs.best(row.id, maximize=_maximize(row))
-    return schemas.Best(**_result(leader), study=row.name, test=_test(runs, row)) if leader else None
+    leader = Standings(runs.session).leader(row)
+    return schemas.Best(**_leader(leader).model_dump(), study=row.name, test=_test(runs, row)) if leader else None
 
 
 def incumbents(runs: Runs, row: models.Study) -> list[schemas.Incumbent]:
-    """The runs that became the best one when they ended, oldest first."""
+    """The runs that took the lead, oldest first."""
     started = row.started_at or row.created_at
-    trace = []
-    for leader in runs.incumbents(row.id, maximize=_maximize(row)):
-        finished = leader.run.finished_at
-        assert finished, "a run that succeeded has ended"
-        seconds = (finished - started).total_seconds()
-        trace.append(schemas.Incumbent(**_result(leader), finished_at=finished, seconds=seconds))
-    return trace
+    return [
+        schemas.Incumbent(
+            **_result(leader), finished_at=taken.created_at, seconds=(taken.created_at - started).total_seconds()
+        )
+        for taken, leader in Standings(runs.session).trace(row.id)
+    ]
+
+
+def front(runs: Runs, row: models.Study, limit: int) -> schemas.Front:
+    """The results that no other one dominates, at the highest fidelity that has any; at most `limit` of them."""
+    spec = search_spec(row)
+    history = stored_history(runs.session, spec, row.id)
+    beyond, numbers = reference_point(spec, history), pareto_front(spec, history)
+    return schemas.Front(
+        objectives=[metric.name for metric in spec.objectives],
+        size=len(numbers),
+        items=[_leader(one) for one in Standings(runs.session).leaders(row, spec, history, numbers[:limit])],
+        reference=beyond
+        and {metric.name: metric.sign * loss for metric, loss in zip(spec.objectives, beyond, strict=True)},
+        hypervolume=hypervolume(spec, history),
+    )
 
 
 def trial(row: models.Trial, runs: Sequence[models.Run]) -> schemas.Trial:
@@ -86,6 +108,7 @@ def trial(row: models.Trial, runs: Sequence[models.Run]) -> schemas.Trial:
         metrics=success.metrics if success else None,
         runs=[run.number for run in runs],
         failure=schemas.Failure.model_validate(_failure(latest)) if latest.failure_class else None,
+        stopped_by=latest.stopped_by,
         origin=first.origin,
         created_at=row.created_at,
         finished_at=latest.finished_at,
@@ -101,6 +124,7 @@ def run(row: RunRow) -> schemas.Run:
         kind="supernet" if it.kind == "supernet" else "train",
         bracket=it.bracket,
         rung=it.rung,
+        replicate=it.replicate,
         fidelity=_number(it.fidelity),
         config=row.trial.config,
         origin=it.origin,
@@ -109,6 +133,7 @@ def run(row: RunRow) -> schemas.Run:
         failure=schemas.RunFailure.model_validate({**_failure(it), "traceback": it.failure_traceback})
         if it.failure_class
         else None,
+        stopped_by=it.stopped_by,
         attempts=it.attempts,
         created_at=it.created_at,
         started_at=it.started_at,
@@ -135,10 +160,6 @@ def event(row: models.Event) -> schemas.Event:
     )
 
 
-def _maximize(row: models.Study) -> bool:
-    return bool(row.spec["metrics"][0]["direction"] == "maximize")
-
-
 def _result(row: RunRow) -> dict[str, Any]:
     return {
         "trial": row.run.trial,
@@ -147,6 +168,17 @@ def _result(row: RunRow) -> dict[str, Any]:
         "config": row.trial.config,
         "metrics": row.run.metrics,
     }
+
+
+def _leader(found: Leader) -> schemas.Leader:
+    standing = found.standing
+    return schemas.Leader(
+        **_result(found.row) | {"metrics": found.metrics},
+        results=standing.results,
+        confirmed=standing.confirmed,
+        feasible=standing.feasible,
+        schedule=[schemas.Segment(**segment) for segment in found.schedule],
+    )
 
 
 def _test(runs: Runs, row: models.Study) -> schemas.Test | None:

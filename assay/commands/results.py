@@ -1,4 +1,4 @@
-"""`assay trials`, `assay best`, `assay watch`: what a study has found."""
+"""`assay trials`, `assay best`, `assay front`, `assay watch`: what a study has found."""
 
 from __future__ import annotations
 
@@ -86,6 +86,35 @@ def best(
             typer.echo(dump(found), nl=False)
         case Format.ENV:
             typer.echo("\n".join(env_lines(found["config"], prefix)))
+
+
+def front(name: Name, json: AsJson = False, url: Url = None) -> None:
+    """List the results that no other one dominates (the Pareto front), the best first by the first metric.
+
+    With a single metric to optimise these are the best ones. --json adds the hypervolume.
+    """
+    with connect(url) as client:
+        study = client.studies.get(name)
+        found = client.studies.front(name)
+    if json:
+        print_json(found)
+        return
+    fidelity = study["space"].get("fidelity", {}).get("name", "fidelity")
+    view.print_table(
+        stdout(),
+        ("trial", "run", fidelity, "metrics", "config", "remarks"),
+        (
+            (
+                str(leader["trial"]),
+                str(leader["run"]),
+                view.number(leader["fidelity"]),
+                view.pairs(view.declared(study, leader["metrics"])),
+                view.pairs(leader["config"]),
+                view.standing(leader),
+            )
+            for leader in found["items"]
+        ),
+    )
 
 
 def watch(name: Name, url: Url = None) -> None:

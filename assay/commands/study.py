@@ -16,6 +16,9 @@ from assay.study_file import dump
 from assay.watching import watch
 from assay.wire import Study
 
+_OPTIONAL = ("replicates", "warm_start")
+_DECLARED = ("objective", "algorithm", "metrics", "budget", *_OPTIONAL, "parallelism", "resources", "seed", "space")
+
 app = typer.Typer(no_args_is_help=True, help="Create studies, look at them, and pause, resume or cancel them.")
 
 
@@ -29,6 +32,8 @@ def create(
 ) -> None:
     """Submit a study and print its name.
 
+    What is legal in it but hardly meant is told on stderr, as advice.
+
     With --wait the exit code is 7 if the study failed or was cancelled. An interrupted wait leaves the study running.
     """
     source = read_study(file)
@@ -37,6 +42,8 @@ def create(
             study = client.studies.create({**source.study, **({"name": name} if name else {})})
         except Invalid as error:
             raise source.explain(error) from error
+        for advice in study["advice"]:
+            typer.echo(f"advice: {source.remark(advice)}", err=True)
         if wait:
             study = watch(client, study["name"], stderr())
     if json:
@@ -125,6 +132,9 @@ def _lines(study: Study) -> Iterator[str]:
         yield f"            {view.pairs(study['best']['config'])}"
     if study["test"]:
         yield f"test:       {view.pairs(study['test']['metrics'])} (trial {study['test']['trial']})"
+    for advice in study["advice"]:
+        yield f"advice:     {advice['path']}: {advice['message']}"
     declared: dict[str, Any] = dict(study)
-    for key in ("objective", "algorithm", "metrics", "budget", "parallelism", "resources", "seed", "space"):
-        yield dump({key: declared[key]}).rstrip()
+    for key in _DECLARED:
+        if declared[key] or key not in _OPTIONAL:
+            yield dump({key: declared[key]}).rstrip()

@@ -8,7 +8,7 @@ from typing import Any
 from service import schemas
 from service.models import utcnow
 from service.repositories.dashboard import DashboardReads
-from service.repositories.runs import Runs
+from service.repositories.standings import Standings
 
 MAX_POINTS = 1500
 MAX_CURVES = 40
@@ -24,7 +24,7 @@ def outcomes(reads: DashboardReads, study: schemas.Study) -> Payload:
     `order` counts the runs that had ended, whatever their end; `seconds` since the study was started.
     """
     metric, maximize = _metric(study)
-    leaders = Runs(reads.session).leaders(reads.study_id, maximize=maximize)
+    leaders = Standings(reads.session).numbers(reads.study_id)
     points = reads.points(MAX_POINTS, leaders)
     started = study.started_at or study.created_at
     columns = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
+
+from search import ALGORITHMS, STOPPING_RULES, Option
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -64,13 +66,30 @@ def objective(value: Mapping[str, Any]) -> str:
 
 
 def algorithm(value: Mapping[str, Any]) -> str:
-    """An algorithm with its options: `hyperband eta=3`."""
-    return " ".join([value["name"], *_pairs({key: option for key, option in value.items() if key != "name"})])
+    """An algorithm with the options that are not as usual: `hyperband eta=4, stop patience reports=5`."""
+    own = {key: option for key, option in value.items() if key not in ("name", "stop", "chosen_because")}
+    row, stop = ALGORITHMS.get(value["name"]), value.get("stop")
+    text = _named(value["name"], own, row.options if row else ())
+    if not stop:
+        return text
+    rule, given = STOPPING_RULES.get(stop["rule"]), {key: option for key, option in stop.items() if key != "rule"}
+    return f"{text}, stop {_named(stop['rule'], given, rule.options if rule else ())}"
+
+
+def _named(name: str, given: Mapping[str, Any], options: Iterable[Option]) -> str:
+    usual = {option.name: option.default for option in options}
+    return " ".join([name, *_pairs({key: value for key, value in given.items() if value != usual.get(key)})])
 
 
 def origin(value: Mapping[str, Any]) -> str:
     """Why a point was tried, as the sampler told it: `sampler random, parents 3, 7`."""
     return ", ".join(pair.replace("=", " ", 1) for pair in _pairs(value)) or "not recorded"
+
+
+def stop(value: Mapping[str, Any]) -> str:
+    """Why a stopping rule ended a run: `median at step 3: the best loss so far 0.5, above the median ... 0.25; ...`."""
+    losses = f"{value['compared']} {number(value['loss'])}, above {value['against']} {number(value['threshold'])}"
+    return f"{value['rule']} at step {number(value['step'])}: {losses}; {value['counterfactual']}"
 
 
 def sentence(message: str) -> str:
@@ -104,6 +123,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "objective": objective,
     "algorithm": algorithm,
     "origin": origin,
+    "stop": stop,
     "segment": segment,
     "sentence": sentence,
 }

@@ -14,10 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from service.dashboard import charts, example
+from service.dashboard.front import front
 from service.dashboard.listing import Listing
 from service.dashboard.rendering import page, static_files
 from service.dashboard.shown import ShownStudy, study_list
 from service.repositories.errors import NotFound
+from service.repositories.studies import Studies
 from service.routes.parameters import After, DatabaseOfApp, StudyName
 
 Handler = Callable[[Request, Any], Response | Awaitable[Response]]
@@ -89,6 +91,12 @@ def chart_curves(name: StudyName, database: DatabaseOfApp) -> Response:
     with database.session(write=False) as session:
         shown = ShownStudy(session, name)
         return JSONResponse(charts.curves(shown.reads, shown.study))
+
+
+@router.get("/studies/{name}/charts/front.json")
+def chart_front(name: StudyName, database: DatabaseOfApp) -> Response:
+    with database.session(write=False) as session:
+        return JSONResponse(front(session, Studies(session).get(name)))
 
 
 def _list_context(request: Request) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from search import Metric
 from service import schemas, views
 from service.dashboard.configs import config_texts
 from service.dashboard.listing import Listing
@@ -38,9 +39,17 @@ class ShownStudy:
     def json(self) -> Context:
         return _json(self.study)
 
+    @property
+    def objectives(self) -> list[str]:
+        """The names of the metrics that are optimised."""
+        return [metric["name"] for metric in self.study.metrics if Metric(**metric).is_objective]
+
     def overview(self) -> Context:
         best = self.study.best
-        return {"study": self.json, "config_texts": config_texts(best.config) if best else {}}
+        return {
+            "study": self.json,
+            "config_texts": config_texts(best.config) if best else {},
+        }
 
     def table(self, listing: Listing) -> Context:
         maximize = self.study.metrics[0]["direction"] == "maximize"
@@ -49,6 +58,7 @@ class ShownStudy:
         )
         return {
             "listing": listing,
+            "objectives": self.objectives,
             "trials": [_json(views.trial(trial, runs)) for trial, runs in page.trials],
             "maximize": maximize,
             "next": page.next,

@@ -28,19 +28,20 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last trial of a page: its value (None without a success) and its number."""
+    """The last trial of a page: its violation of constraints, its value (None without a success) and its number."""
 
+    violation: float
     value: float | None
     number: int
 
     def __str__(self) -> str:
-        return f"{'' if self.value is None else repr(self.value)}~{self.number}"
+        return f"{self.violation!r}~{'' if self.value is None else repr(self.value)}~{self.number}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
         """The inverse of `str`. Raises ValueError."""
-        value, _, number = text.rpartition("~")
-        return cls(float(value) if value else None, int(number))
+        violation, value, number = text.split("~")
+        return cls(float(violation), float(value) if value else None, int(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +82,22 @@ class DashboardReads:
         """One page of trials. A trial's state is that of its latest run, its value that of its latest success."""
         latest = newest_of_each_trial(self.study_id)
         valued = newest_of_each_trial(self.study_id, RunState.SUCCEEDED)
-        number, value = latest.c.trial, valued.c.value
+        by = _Columns(latest.c.trial, valued.c.value, sa.func.coalesce(valued.c.violation, 0.0))
         query = (
-            sa.select(number, value)
+            sa.select(by.violation, by.value, by.number)
             .select_from(latest.outerjoin(valued, valued.c.trial == latest.c.trial))
-            .order_by(*_order(sort, value, number, maximize))
+            .order_by(*_order(sort, by, maximize))
             .limit(limit + 1)
         )
         if state is not None:
             query = query.where(latest.c.state == state)
         if after is not None:
-            query = query.where(_beyond(after, sort, value, number, maximize))
+            query = query.where(_beyond(after, sort, by, maximize))
         rows = self.session.execute(query).all()
         more = len(rows) > limit
         return TrialPage(
-            trials=self._load([row[0] for row in rows[:limit]]),
-            next=Cursor(rows[limit - 1][1], rows[limit - 1][0]) if more else None,
+            trials=self._load([row[2] for row in rows[:limit]]),
+            next=Cursor(*rows[limit - 1]) if more else None,
         )
 
     def points(self, limit: int, keep: Collection[int]) -> Sequence[Point]:
@@ -124,7 +125,7 @@ class DashboardReads:
         best = sa.select(Run.trial).where(Run.study_id == self.study_id, Run.state == RunState.SUCCEEDED)
         # A trial has a run per rung, of which the first is its highest; a study of many rungs shows a few trials fewer.
         rows = self.session.scalars(
-            best.order_by(sa.func.coalesce(Run.fidelity, 0).desc(), value, Run.trial).limit(2 * limit)
+            best.order_by(sa.func.coalesce(Run.fidelity, 0).desc(), Run.violation, value, Run.trial).limit(2 * limit)
         )
         return list(dict.fromkeys(rows))[:limit]
 
@@ -167,25 +168,38 @@ def _descending(sort: Sort, maximize: bool) -> bool:
     return (sort is Sort.BEST) == maximize
 
 
-def _order(sort: Sort, value: Any, number: Any, maximize: bool) -> tuple[Any, ...]:
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What trials are ordered by. Those that break constraints are worse than all that keep them."""
+
+    number: Any
+    value: Any
+    violation: Any
+
+
+def _order(sort: Sort, by: _Columns, maximize: bool) -> tuple[Any, ...]:
     match sort:
         case Sort.NEWEST:
-            return (number.desc(),)
+            return (by.number.desc(),)
         case Sort.OLDEST:
-            return (number.asc(),)
+            return (by.number.asc(),)
         case Sort.BEST | Sort.WORST:
+            value = by.value.desc() if _descending(sort, maximize) else by.value.asc()
+            violation = by.violation.asc() if sort is Sort.BEST else by.violation.desc()
             # Trials without a success come last either way.
-            return (value.is_(None), value.desc() if _descending(sort, maximize) else value.asc(), number.asc())
+            return (by.value.is_(None), violation, value, by.number.asc())
 
 
-def _beyond(after: Cursor, sort: Sort, value: Any, number: Any, maximize: bool) -> Any:
+def _beyond(after: Cursor, sort: Sort, by: _Columns, maximize: bool) -> Any:
     match sort:
         case Sort.NEWEST:
-            return number < after.number
+            return by.number < after.number
         case Sort.OLDEST:
-            return number > after.number
+            return by.number > after.number
         case Sort.BEST | Sort.WORST if after.value is None:
-            return value.is_(None) & (number > after.number)
+            return by.value.is_(None) & (by.number > after.number)
         case Sort.BEST | Sort.WORST:
-            further = value < after.value if _descending(sort, maximize) else value > after.value
-            return value.is_(None) | further | ((value == after.value) & (number > after.number))
+            violates = by.violation > after.violation if sort is Sort.BEST else by.violation < after.violation
+            further = by.value < after.value if _descending(sort, maximize) else by.value > after.value
+            later = further | ((by.value == after.value) & (by.number > after.number))
+            return by.value.is_(None) | violates | ((by.violation == after.violation) & later)

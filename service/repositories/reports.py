@@ -19,7 +19,7 @@ class Reports:
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Many reports in one statement; a step that the attempt has reported before is left as it is.
 
-        Each row holds study_id, run, attempt, step, metrics and seconds.
+        Each row holds study_id, run, attempt, step, metrics and seconds, and after_event where a history is made of it.
         """
         rows = list(rows)
         if rows:
@@ -50,6 +50,10 @@ class Reports:
         if trial is not None:
             query = query.where(Run.trial == trial)
         return [(report, number) for report, number in self.session.execute(query)]
+
+    def all(self, study_id: int) -> Sequence[Report]:
+        """Every report of a study, of all attempts, in the order in which they were stored."""
+        return self.session.scalars(sa.select(Report).where(Report.study_id == study_id).order_by(Report.id)).all()
 
     def last_id_before(self, study_id: int, moment: datetime) -> int:
         """The id of the newest report that was stored before `moment`; 0 without any."""

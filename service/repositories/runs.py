@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from search.history import Run as Decision
 from search.history import RunState
-from service.models import Attempt, Evaluation, Run, Study, Trial, utcnow
+from service.models import Attempt, Evaluation, Json, Run, Study, Trial, utcnow
 from service.repositories.errors import NotFound
 from service.repositories.events import Events
 from service.states import AttemptState, check_transition
@@ -28,7 +28,7 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a study has used up; `fidelity` counts a continued trial once, up to its highest rung."""
+    """What a study has used up; a run that goes on from another one costs the difference of their fidelities."""
 
     runs: int
     trials: int
@@ -41,7 +41,7 @@ class Runs:
 
     def add(self, study: Study, decision: Decision) -> Run:
         """A pending run, and its trial when it is the first run of one. The study's row is locked by the caller."""
-        if decision.resume_from is None:
+        if self.session.get(Trial, (study.id, decision.trial)) is None:
             self.session.add(Trial(study_id=study.id, number=decision.trial, config=dict(decision.config)))
             self.session.flush()
         run = Run(
@@ -52,6 +52,7 @@ class Runs:
             kind=decision.kind,
             bracket=decision.slot.bracket,
             rung=decision.slot.rung,
+            replicate=decision.slot.replicate,
             fidelity=decision.slot.fidelity,
             origin=dict(decision.origin),
             resume_from=decision.resume_from,
@@ -177,77 +178,54 @@ class Runs:
 
     def spent(self, study_id: int) -> Spent:
         """What the study has used up, open runs included at what they will use."""
-        per_trial = (
-            sa.select(sa.func.count().label("runs"), sa.func.max(Run.fidelity).label("fidelity"))
-            .where(Run.study_id == study_id)
-            .group_by(Run.trial)
-            .subquery()
-        )
+        resumed = aliased(Run)
+        fresh = Run.fidelity - sa.func.coalesce(resumed.fidelity, 0)
         row = self.session.execute(
-            sa.select(
-                sa.func.coalesce(sa.func.sum(per_trial.c.runs), 0),
-                sa.func.count(),
-                sa.func.sum(per_trial.c.fidelity),
-            )
+            sa.select(sa.func.count(), sa.func.count(Run.trial.distinct()), sa.func.sum(fresh))
+            .select_from(Run)
+            .outerjoin(resumed, (resumed.study_id == Run.study_id) & (resumed.number == Run.resume_from))
+            .where(Run.study_id == study_id)
         ).one()
-        return Spent(int(row[0]), int(row[1]), row[2])
+        return Spent(row[0], row[1], row[2])
 
-    def best(self, study_id: int, *, maximize: bool) -> RunRow | None:
-        """The incumbent: the best value at the highest fidelity that has results; ties go to the lower trial."""
-        succeeded = (Run.study_id == study_id) & (Run.state == RunState.SUCCEEDED) & (Run.kind == "train")
-        highest = self.session.scalar(sa.select(sa.func.max(Run.fidelity)).where(succeeded))
-        query = _rows().where(succeeded)
-        if highest is not None:
-            query = query.where(Run.fidelity == highest)
-        value = Run.value.desc() if maximize else Run.value.asc()
-        row = self.session.execute(query.order_by(value, Run.trial).limit(1)).one_or_none()
-        return RunRow(row[0], row[1]) if row else None
-
-    def kept_checkpoint(self, study_id: int) -> str | None:
-        """The checkpoint worth keeping of a study that has ended: that of its best run."""
+    def kept_checkpoints(self, study_id: int) -> Sequence[str]:
+        """The checkpoints worth keeping of a study that has ended: of its best run, and of the other `contenders`."""
         study = self.session.get(Study, study_id)
-        if study is None:
-            return None
-        best = self.best(study_id, maximize=study.spec["metrics"][0]["direction"] == "maximize")
-        return best.run.checkpoint if best else None
+        if study is None or study.standing is None:
+            return []
+        best = self.get(study.id, study.standing["run"]).run
+        fidelity = study.spec["space"].get("fidelity")
+        at_the_top = fidelity is None or best.fidelity == fidelity["high"]  # where others were given up on the way
+        kept = self.with_checkpoint(best) if at_the_top else [best]
+        return [run.checkpoint for run in kept if run.checkpoint]
 
-    def beaten(self, run: Run, *, maximize: bool) -> Sequence[Run]:
-        """Of the runs with a checkpoint at this run's fidelity, itself included, all but the best."""
-        rivals = self.session.scalars(
+    def stops(self, study_id: int) -> dict[int, Json]:
+        """What a stopping rule said, of each run that it ended."""
+        query = sa.select(Run.number, Run.stopped_by).where(Run.study_id == study_id, Run.stopped_by.is_not(None))
+        return {number: stop for number, stop in self.session.execute(query) if stop is not None}
+
+    def numbered(self, study_id: int, numbers: Collection[int]) -> dict[int, RunRow]:
+        """These runs, by number."""
+        # As literals: a database counts parameters, and there is no bound on how many are asked for.
+        wanted: sa.BindParameter[Collection[int]] = sa.bindparam(
+            "numbers", list(numbers), expanding=True, literal_execute=True
+        )
+        rows = self.session.execute(_rows().where(Run.study_id == study_id, Run.number.in_(wanted)))
+        return {run.number: RunRow(run, trial) for run, trial in rows}
+
+    def with_checkpoint(self, run: Run) -> Sequence[Run]:
+        """The runs with a checkpoint at this run's fidelity, itself included."""
+        return self.session.scalars(
             sa.select(Run)
             .where(Run.study_id == run.study_id, Run.state == RunState.SUCCEEDED, Run.checkpoint.is_not(None))
             .where(Run.fidelity.is_not_distinct_from(run.fidelity))
-            .order_by(Run.value.desc() if maximize else Run.value.asc(), Run.trial)
-        )
-        return rivals.all()[1:]
+        ).all()
 
-    def leaders(self, study_id: int, *, maximize: bool) -> Sequence[int]:
-        """The numbers of the runs that took the lead, in that order: `search.incumbents`, from the rows."""
-        results = self.session.execute(
-            sa.select(Run.number, Run.fidelity, Run.value, Run.trial)
-            .where(Run.study_id == study_id, Run.state == RunState.SUCCEEDED, Run.kind == "train")
-            .order_by(Run.ended_event)
-        )
-        numbers: list[int] = []
-        leader: tuple[float, float, int] | None = None
-        for number, fidelity, value, trial in results:
-            assert value is not None, "a run that succeeded has a value"
-            rank = (-(fidelity or 0), -value if maximize else value, trial)
-            if leader is None or rank < leader:
-                leader = rank
-                numbers.append(number)
-        return numbers
-
-    def incumbents(self, study_id: int, *, maximize: bool) -> Sequence[RunRow]:
-        """The runs that took the lead, oldest first; the last one is the best."""
-        # As literals: a database counts parameters, and there is no bound on how often the lead changes.
-        leaders: sa.BindParameter[Sequence[int]] = sa.bindparam(
-            "leaders", self.leaders(study_id, maximize=maximize), expanding=True, literal_execute=True
-        )
-        rows = self.session.execute(
-            _rows().where(Run.study_id == study_id, Run.number.in_(leaders)).order_by(Run.ended_event)
-        )
-        return [RunRow(run, trial) for run, trial in rows]
+    def continued_by(self, run: Run) -> Sequence[Run]:
+        """The runs that go on from this run's checkpoint."""
+        return self.session.scalars(
+            sa.select(Run).where(Run.study_id == run.study_id, Run.resume_from == run.number)
+        ).all()
 
     def last_failure(self, study_id: int) -> Run | None:
         """The run that failed last."""
@@ -266,8 +244,9 @@ def _rows() -> sa.Select[Run, Trial]:
 
 
 def newest_of_each_trial(study_id: int, state: RunState | None = None) -> sa.Subquery:
-    """The latest run of each trial (of those in `state`): its trial, state and value."""
+    """The latest run of each trial (of those in `state`): its trial, state, value and violation."""
     newest = sa.select(sa.func.max(Run.number)).where(Run.study_id == study_id).group_by(Run.trial)
     if state is not None:
         newest = newest.where(Run.state == state)
-    return sa.select(Run.trial, Run.state, Run.value).where(Run.study_id == study_id, Run.number.in_(newest)).subquery()
+    columns = (Run.trial, Run.state, Run.value, Run.violation)
+    return sa.select(*columns).where(Run.study_id == study_id, Run.number.in_(newest)).subquery()

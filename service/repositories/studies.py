@@ -20,11 +20,11 @@ class Studies:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def add(self, name: str, spec: Json) -> Study:
+    def add(self, name: str, spec: Json, sources: list[Json] | None = None) -> Study:
         """A new, active study. Raises NameTaken."""
         if self.find(name) is not None:
             raise NameTaken(name)
-        study = Study(name=name, spec=spec, state=StudyState.ACTIVE)
+        study = Study(name=name, spec=spec, sources=sources, state=StudyState.ACTIVE)
         try:
             with self.session.begin_nested():
                 self.session.add(study)

@@ -1,10 +1,10 @@
-"""What a study may name: network families, datasets, algorithms. The same tables check the studies."""
+"""What a study may name: network families, datasets, algorithms, stopping rules. The same tables check the studies."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from search import ALGORITHMS
+from search import ALGORITHMS, STOPPING_RULES, auto
 from service import schemas
 from workers.catalogue import DATASETS, FAMILIES
 
@@ -23,5 +23,13 @@ async def list_datasets() -> schemas.Listing[schemas.Dataset]:
 
 @router.get("/algorithms", summary="How configs can be searched", response_model_exclude_unset=True)
 async def list_algorithms() -> schemas.Listing[schemas.AlgorithmRow]:
-    rows = [schemas.AlgorithmRow.model_validate(row.to_json()) for row in ALGORITHMS.values()]
-    return schemas.Listing[schemas.AlgorithmRow](items=rows)
+    """`auto` is the default."""
+    rows = [auto.to_json(), *(row.to_json() for row in ALGORITHMS.values())]
+    return schemas.Listing[schemas.AlgorithmRow](items=[schemas.AlgorithmRow.model_validate(row) for row in rows])
+
+
+@router.get("/stopping-rules", summary="How runs can be ended early", response_model_exclude_unset=True)
+async def list_stopping_rules() -> schemas.Listing[schemas.StoppingRuleRow]:
+    """Any algorithm may have one, as `stop`."""
+    rows = [schemas.StoppingRuleRow.model_validate(row.to_json()) for row in STOPPING_RULES.values()]
+    return schemas.Listing[schemas.StoppingRuleRow](items=rows)

@@ -9,7 +9,7 @@ from service.problems import documented
 from service.repositories.errors import NotFound
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
-from service.routes.parameters import DatabaseOfApp, StudyName
+from service.routes.parameters import DatabaseOfApp, Limit, StudyName
 
 router = APIRouter(prefix="/studies/{name}", tags=["results"], responses=documented(404, 422))
 
@@ -22,6 +22,14 @@ def get_best(name: StudyName, database: DatabaseOfApp) -> schemas.Best:
     if best is None:
         raise NotFound(f"no run of study {name!r} has succeeded yet")
     return best
+
+
+@router.get("/front", summary="Which results does no other one dominate?")
+def get_front(name: StudyName, database: DatabaseOfApp, limit: Limit = 1000) -> schemas.Front:
+    """The Pareto front at the highest fidelity that has results; with a single objective, the best ones. Results that
+    break constraints are dominated by all that keep them."""
+    with database.session(write=False) as session:
+        return views.front(Runs(session), Studies(session).get(name), limit)
 
 
 @router.get("/incumbents", summary="How the best run changed over time")

@@ -21,8 +21,10 @@ def create_study(
     study: Annotated[schemas.StudyCreate, Body()], database: DatabaseOfApp, request: Request, response: Response
 ) -> schemas.Study:
     """The study is checked as a whole, stored and started; when anything is wrong, nothing is stored."""
+    with database.session(write=False) as session:
+        draft = lifecycle.draft_study(session, study.model_dump(exclude_unset=True))
     with database.session() as session:
-        row = lifecycle.create_study(session, study.model_dump(exclude_unset=True))
+        row = lifecycle.store_study(session, draft)
         created = views.study(Runs(session), row)
     response.headers["Location"] = request.url_for("get_study", name=row.name).path
     return created

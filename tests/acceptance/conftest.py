@@ -97,17 +97,32 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
-def start_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Starts services that are stopped at the end of the test. `start_service("--pool", "local")`."""
+@contextlib.contextmanager
+def _services(directory: Path) -> Iterator[Callable[..., Service]]:
     started: list[Service] = []
 
     def start(*options: str, data_dir: str = "data") -> Service:
-        service = Service(tmp_path / data_dir, *options)
+        service = Service(directory / data_dir, *options)
         started.append(service)
         return service.start()
 
-    yield start
-    for service in started:
-        service.stop()
-        service.http.close()
+    try:
+        yield start
+    finally:
+        for service in started:
+            service.stop()
+            service.http.close()
+
+
+@pytest.fixture
+def start_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Starts services that are stopped at the end of the test. `start_service("--pool", "local")`."""
+    with _services(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def ray_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service with two workers on Ray, for all tests of a module."""
+    with _services(tmp_path_factory.mktemp("service")) as start:
+        yield start("--workers", "2")

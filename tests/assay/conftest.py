@@ -112,6 +112,10 @@ def make_study() -> Callable[..., dict[str, Any]]:
             "fidelity": 9,
             "metrics": {"val_accuracy": 0.9722222},
             "config": {"lr": 0.01, "nesterov": True, "optimizer": "sgd"},
+            "results": 1,
+            "confirmed": True,
+            "feasible": True,
+            "schedule": [],
         }
         study = {
             "id": "1",
@@ -126,6 +130,9 @@ def make_study() -> Callable[..., dict[str, Any]]:
             "parallelism": 2,
             "resources": {"cpus": 1, "gpus": 0},
             "seed": 0,
+            "replicates": None,
+            "warm_start": [],
+            "advice": [],
             "created_at": "2030-01-01T00:00:00Z",
             "started_at": "2030-01-01T00:00:00Z",
             "finished_at": None,

@@ -50,6 +50,29 @@ def test_create_prints_the_name(service: Any, cli: Any, study_file: Path, make_s
     assert service.requests[0].body["space"]["parameters"][0]["low"] == 1e-4
 
 
+def test_create_tells_advice_with_its_place(service: Any, cli: Any, study_file: Path, make_study: Make) -> None:
+    path, pointer = "space.parameters[0].log", "/space/parameters/0/log"
+    advice = [{"path": path, "pointer": pointer, "message": "is linear over 3.5 decades"}]
+    service.routes[f"POST {API}/studies"] = (201, make_study(state="active", advice=advice))
+
+    result = cli("study", "create", "-f", str(study_file))
+
+    assert (result.exit_code, result.stdout) == (0, "digits\n")
+    assert result.stderr == f"advice: {study_file}:4:7: {path}: is linear over 3.5 decades\n"
+
+
+def test_show_tells_advice_and_what_was_taken_from_other_studies(service: Any, cli: Any, make_study: Make) -> None:
+    advice = [{"path": "warm_start[0]", "pointer": "/warm_start/0", "message": "teaches nothing"}]
+    taken = [{"study": "before", "configs": 0, "left_out": 12}]
+    service.add(make_study(advice=advice, warm_start=taken, replicates={"max": 3, "top": 5}))
+
+    shown = cli("study", "show", "digits").stdout
+
+    assert "advice:     warm_start[0]: teaches nothing\n" in shown
+    assert "warm_start:\n- study: before\n" in shown
+    assert "replicates:\n  max: 3\n" in shown
+
+
 def test_create_with_another_name_from_stdin(service: Any, cli: Any, make_study: Make) -> None:
     service.routes[f"POST {API}/studies"] = lambda request: (201, make_study(request.body["name"]))
 
@@ -165,7 +188,7 @@ def test_the_exit_codes_are_documented(cli: Any) -> None:
 
 def test_every_command_is_documented(cli: Any) -> None:
     documented = DOCS.read_text()
-    commands = ["up", "demo", "trials", "watch", "best"]
+    commands = ["up", "demo", "trials", "watch", "best", "front", "replay"]
     commands += [f"study {name}" for name in ("create", "list", "show", "pause", "resume", "cancel")]
     for command in commands:
         assert cli(*command.split(), "--help").exit_code == 0
@@ -227,6 +250,23 @@ def test_trials(service: Any, cli: Any, make_study: Make) -> None:
     assert json.loads(cli("trials", "digits", "--json").stdout) == trials
     cli("trials", "digits", "--state", "failed")
     assert service.requests[-1].query["state"] == "failed"
+
+
+def test_front(service: Any, cli: Any, make_study: Make) -> None:
+    metrics = [{"name": "error", "direction": "minimize"}, {"name": "parameters", "direction": "minimize"}]
+    study = make_study(metrics=metrics)
+    firm = {**study["best"], "metrics": {"error": 0.25, "parameters": 9000, "other": 1.0}, "results": 3}
+    weak = {**study["best"], "trial": 4, "metrics": {"error": 0.5, "parameters": 10}, "confirmed": False}
+    front = {"items": [firm, {**weak, "feasible": False}], "hypervolume": 0.5}
+    service.routes |= {f"GET {API}/studies/digits": (200, study), f"GET {API}/studies/digits/front": (200, front)}
+
+    header, first, second = cli("front", "digits").stdout.splitlines()
+    assert header.split() == ["trial", "run", "epochs", "metrics", "config", "remarks"]
+    assert "error=0.25 parameters=9000  " in first
+    assert first.endswith("mean of 3 runs")
+    assert second.startswith("4 ")
+    assert second.endswith("not confirmed yet, breaks a constraint")
+    assert json.loads(cli("front", "digits", "--json").stdout) == front
 
 
 def test_best(service: Any, cli: Any, make_study: Make) -> None:

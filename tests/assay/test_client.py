@@ -62,6 +62,7 @@ def test_single_things(service: Any, client: assay.Client) -> None:
         f"{base}/trials/3": (200, {"number": 3}),
         f"{base}/runs/7": (200, {"number": 7}),
         f"{base}/best": (200, {"run": 7}),
+        f"{base}/front": (200, {"items": [{"run": 7}, {"run": 4}]}),
         f"{base}/incumbents": (200, {"items": [{"run": 1}, {"run": 7}]}),
         f"{base}/reports": (200, {"items": [{"id": 1}], "next": None}),
         f"GET {API}/families": (200, {"items": []}),
@@ -71,6 +72,7 @@ def test_single_things(service: Any, client: assay.Client) -> None:
     assert client.studies.trial("digits", 3)["number"] == 3
     assert client.studies.run("digits", 7)["number"] == 7
     assert client.studies.best("digits")["run"] == 7
+    assert [leader["run"] for leader in client.studies.front("digits")["items"]] == [7, 4]
     assert [step["run"] for step in client.studies.incumbents("digits")] == [1, 7]
     assert [report["id"] for report in client.studies.reports("digits", run=7)] == [1]
     assert client.families() == {"items": []}

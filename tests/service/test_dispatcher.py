@@ -18,6 +18,8 @@ from service.models import Attempt, Run, Study, utcnow
 from service.repositories.events import Events
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
+from service.repositories.standings import Standings
+from service.repositories.studies import Studies
 from service.states import StudyState
 from workers.protocol import FailureClass
 
@@ -57,12 +59,12 @@ def test_a_study_runs_to_its_end(create: Create, pool: Any, turn: Turn, show: Sh
     assert event_types(sqlite_database, study_id)[0] == "study.created"
     assert event_types(sqlite_database, study_id)[-2:] == ["study.tested", "study.completed"]
     with sqlite_database.session(write=False) as session:
-        best = Runs(session).best(study_id, maximize=False)
+        best = Standings(session).leader(study)
         evaluation = Runs(session).evaluation(study_id)
     assert best
     assert evaluation
-    assert best.run.value == min(run.value for run in runs if run.value is not None)
-    assert evaluation.run == best.run.number
+    assert best.row.run.value == min(run.value for run in runs if run.value is not None)
+    assert evaluation.run == best.row.run.number
 
 
 def test_the_best_run_is_tested_once_and_its_checkpoint_kept(
@@ -527,3 +529,27 @@ def test_constraints_of_the_space_are_kept(
         configs = [row.trial.config for row in Runs(session).all(study_id)]
     assert len(configs) == 10
     assert all(config["x0"] + config["x1"] <= 0 for config in configs)
+
+
+def test_time_that_is_up_while_runs_wait_ends_the_study_with_what_there_is(
+    create: Create, pool: Any, checkpoints: Checkpoints, show: Show, sqlite_database: Database
+) -> None:
+    study_id = create(budget={"max_seconds": 1000})
+    former = Dispatcher(sqlite_database, pool, checkpoints, exclusive=True)
+    former.step(0.0)
+    pool.finish(pool.first, loss=1.0)
+    former.step(0.0)
+    former.hand_over()  # what runs is pending again
+    with sqlite_database.session() as session:
+        Studies(session).lock(study_id).active_seconds = 1001
+    successor = Dispatcher(sqlite_database, pool, checkpoints, exclusive=True)
+
+    def turn() -> None:
+        successor._next_look = 0.0
+        successor.step(0.0)
+
+    drive(pool, turn, lambda a: 1.0)
+    turn()
+    successor.hand_over()
+    assert (show().state, show().reason) == (StudyState.COMPLETED, "budget: max_seconds is used up")
+    assert [run.state for run in runs_of(sqlite_database, study_id)] == ["succeeded", "cancelled", "cancelled"]

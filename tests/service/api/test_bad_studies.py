@@ -38,6 +38,14 @@ def with_parameter(**parameter: object) -> Change:
     return lambda study: study["space"]["parameters"].append({"name": "new", **parameter})
 
 
+def with_metric(**metric: object) -> Change:
+    return lambda study: study["metrics"].append(metric)
+
+
+def stop(**rule: object) -> Change:
+    return put("algorithm", "stop", to=rule)
+
+
 def cycle(study: dict[str, Any]) -> None:
     study["space"]["parameters"] += [
         {"name": "a", "type": "bool", "when": {"parameter": "b", "equals": True}},
@@ -84,11 +92,31 @@ BAD: dict[str, tuple[Change, str, str]] = {
         "space.parameters[0].default",
         "",
     ),
+    "a constraint that cannot be kept": (
+        put("space", "constraints", to=[{"linear": {"lr": 1}, "ge": 2}]),
+        "space.constraints[0]",
+        "no config can keep",
+    ),
     "no fidelity for hyperband": (drop("space", "fidelity"), "space.fidelity", "hyperband"),
     "an unknown algorithm": (put("algorithm", "name", to="hyperbnad"), "algorithm.name", "hyperband"),
     "an algorithm as a text": (put("algorithm", to="random"), "algorithm", "must be an object"),
     "an unknown option": (put("algorithm", "etaa", to=3), "algorithm.etaa", "eta"),
     "an option out of range": (put("algorithm", "eta", to=1), "algorithm.eta", "1.5"),
+    "too large an option": (put("algorithm", "eta", to=10**6), "algorithm.eta", "at most 1000"),
+    "an option of auto": (put("algorithm", to={"name": "auto", "eta": 3}), "algorithm.eta", "unknown field"),
+    "an algorithm without a name": (drop("algorithm", "name"), "algorithm.name", "auto"),
+    "a reason that is no text": (put("algorithm", "chosen_because", to=7), "algorithm.chosen_because", "a text"),
+    "a stopping rule as a text": (put("algorithm", "stop", to="median"), "algorithm.stop", '{"rule": "median"}'),
+    "no stopping rule": (put("algorithm", "stop", to={}), "algorithm.stop.rule", "median"),
+    "an unknown stopping rule": (stop(rule="medain"), "algorithm.stop.rule", 'did you mean "median"'),
+    "an unknown option of a rule": (stop(rule="patience", report=3), "algorithm.stop.report", '"reports"'),
+    "an option of a rule out of range": (
+        stop(rule="curve", probability=2),
+        "algorithm.stop.probability",
+        "at most 1, got 2",
+    ),
+    "a rule without what it needs": (stop(rule="threshold"), "algorithm.stop.value", "is required"),
+    "a rule that compares, beside hyperband": (stop(rule="median"), "algorithm.stop.rule", "hyperband"),
     "an unknown objective": (put("objective", "type", to="trian"), "objective.type", "train"),
     "no type of objective": (drop("objective", "type"), "objective.type", ""),
     "an unknown family": (put("objective", "family", to="lenett"), "objective.family", "lenet"),
@@ -98,9 +126,40 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "metrics as an object": (put("metrics", to={"name": "loss"}), "metrics", "must be a list"),
     "a metric as a text": (put("metrics", to=["loss"]), "metrics[0]", "must be an object"),
     "a direction that is none": (put("metrics", 0, "direction", to="max"), "metrics[0].direction", "maximize"),
+    "no direction": (drop("metrics", 0, "direction"), "metrics[0].direction", "minimize"),
+    "a metric of two names": (put("metrics", 0, "name", to=["a", "b"]), "metrics[0].name", "a text"),
+    "a bound on the first metric": (put("metrics", 0, "at_most", to=1), "metrics[0].at_most", "first metric"),
+    "a bound as a text": (
+        with_metric(name="val_loss", at_most="1"),
+        "metrics[1].at_most",
+        'a finite number, got "1"',
+    ),
+    "bounds that leave nothing": (
+        with_metric(name="val_loss", at_most=1, at_least=2),
+        "metrics[1].at_most",
+        "no value is at least 2 and at most 1",
+    ),
+    "a metric twice": (with_metric(name="val_accuracy", direction="maximize"), "metrics[1].name", "a second metric"),
+    "two objectives for hyperband": (with_metric(name="val_loss", direction="minimize"), "metrics", "mo-asha"),
+    "replicates as a number": (put("replicates", to=3), "replicates", "must be an object"),
+    "an unknown field of replicates": (put("replicates", to={"min": 3}), "replicates.min", '"max"'),
+    "one replicate": (put("replicates", to={"max": 1}), "replicates.max", "at least 2"),
+    "replicates of none": (put("replicates", to={"top": 0}), "replicates.top", "at least 1"),
+    "too many replicates": (put("replicates", to={"max": 10**9}), "replicates.max", "at most 1000"),
+    "a warm start as a text": (put("warm_start", to="before"), "warm_start", "must be a list"),
+    "a warm start from data": (
+        put("warm_start", to=[{"study": "before", "configs": []}]),
+        "warm_start[0]",
+        "must be a text",
+    ),
+    "a warm start from no name": (put("warm_start", to=["a/b"]), "warm_start[0]", "must be 1 to 128"),
+    "a warm start from nobody": (put("warm_start", to=["before"]), "warm_start[0]", "there is no study"),
+    "a warm start from too many": (put("warm_start", to=[f"s{i}" for i in range(11)]), "warm_start", "at most 10"),
     "a budget as a number": (put("budget", to=60), "budget", "must be an object"),
     "an unknown limit": (put("budget", to={"max_run": 6}), "budget.max_run", "max_runs"),
     "no runs": (put("budget", "max_runs", to=0), "budget.max_runs", "1"),
+    "too many runs": (put("budget", "max_runs", to=10**9 + 1), "budget.max_runs", "at most 1000000000"),
+    "too long": (put("budget", "max_seconds", to=1e10), "budget.max_seconds", "at most 1000000000"),
     "runs as a text": (put("budget", "max_runs", to="60"), "budget.max_runs", "whole number"),
     "no parallelism": (put("parallelism", to=0), "parallelism", "at least 1"),
     "parallelism as a text": (put("parallelism", to="2"), "parallelism", 'an integer, got "2"'),
@@ -165,7 +224,7 @@ def test_mistakes_of_shape_are_reported_at_once(api: httpx.Client) -> None:
     problem = api.post("studies", json={"nam": "s", "seed": "0", "resources": {"cpus": None}}).json()
 
     paths = {error["path"] for error in problem["errors"]}
-    assert paths == {"name", "space", "objective", "metrics", "algorithm", "seed", "resources.cpus", "nam"}
+    assert paths == {"name", "space", "objective", "metrics", "seed", "resources.cpus", "nam"}
 
 
 @pytest.mark.parametrize("payload", [None, [], "study", 7, True])
@@ -223,6 +282,11 @@ paths = st.sampled_from(
             ["algorithm"],
             ["algorithm", "name"],
             ["algorithm", "eta"],
+            ["algorithm", "stop"],
+            ["algorithm", "chosen_because"],
+            ["replicates"],
+            ["warm_start"],
+            ["metrics", 0, "at_most"],
             ["budget"],
             ["budget", "max_seconds"],
             ["parallelism"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from search import ALGORITHMS
+from search import ALGORITHMS, STOPPING_RULES
 from spaces import Space
 from workers.catalogue import DATASETS, FAMILIES
 
@@ -28,4 +28,15 @@ def test_datasets(api: httpx.Client) -> None:
 def test_algorithms(api: httpx.Client) -> None:
     items = api.get("algorithms").json()["items"]
 
-    assert items == [row.to_json() for row in ALGORITHMS.values()]
+    assert items[1:] == [row.to_json() for row in ALGORITHMS.values()]
+    assert items[0]["name"] == "auto"
+    assert {line["algorithm"] for line in items[0]["chooses"]} <= set(ALGORITHMS)
+    assert next(item for item in items if item["name"] == "priorband")["needs"] == {"fidelity": True, "prior": True}
+
+
+def test_stopping_rules(api: httpx.Client) -> None:
+    items = api.get("stopping-rules").json()["items"]
+
+    assert items == [row.to_json() for row in STOPPING_RULES.values()]
+    curve = next(item for item in items if item["name"] == "curve")
+    assert next(option for option in curve["options"] if option["name"] == "probability")["at_most"] == 1

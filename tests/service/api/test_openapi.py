@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import httpx
 import jsonschema
 import pytest
 
+from search import ALGORITHMS, STOPPING_RULES, AlgorithmSpec, StopSpec
+from search.options import read_options
 from service.schemas import EXAMPLE_STUDY
 
 ROUTES = {
     "GET /api/v1/algorithms": "list_algorithms",
     "GET /api/v1/datasets": "list_datasets",
     "GET /api/v1/families": "list_families",
+    "GET /api/v1/stopping-rules": "list_stopping_rules",
     "GET /api/v1/studies": "list_studies",
     "GET /api/v1/studies/{name}": "get_study",
     "GET /api/v1/studies/{name}/best": "get_best",
     "GET /api/v1/studies/{name}/events": "stream_events",
+    "GET /api/v1/studies/{name}/front": "get_front",
     "GET /api/v1/studies/{name}/incumbents": "list_incumbents",
     "GET /api/v1/studies/{name}/reports": "list_reports",
     "GET /api/v1/studies/{name}/runs": "list_runs",
@@ -31,6 +36,7 @@ ROUTES = {
     "POST /api/v1/studies/{name}/cancel": "cancel_study",
     "POST /api/v1/studies/{name}/pause": "pause_study",
     "POST /api/v1/studies/{name}/resume": "resume_study",
+    "POST /api/v1/studies/{name}/verify": "verify_study",
 }
 
 
@@ -107,6 +113,20 @@ def test_the_example_fits_its_schema(description: dict[str, Any]) -> None:
         {"budget": {"max_run": 6}},
         {"metrics": []},
         {"metrics": [{"name": "loss", "direction": "max"}]},
+        {"metrics": [{"name": "loss"}]},
+        {"algorithm": {"name": "auto", "eta": 3}},
+        {"algorithm": {"name": "random", "stop": {"rule": "medain"}}},
+        {"algorithm": {"name": "random", "stop": {"rule": "median", "delta": 1}}},
+        {"algorithm": {"name": "random", "stop": {"rule": "threshold"}}},
+        {"algorithm": {"name": "random", "stop": {"rule": "curve", "probability": 2}}},
+        {"algorithm": {"name": "dehb", "crossover": 2}},
+        {"budget": {"max_runs": 10**9 + 1}},
+        {"replicates": {"max": 1}},
+        {"replicates": {"most": 3}},
+        {"warm_start": "before"},
+        {"warm_start": [{"study": "before"}]},
+        {"warm_start": [f"s{number}" for number in range(11)]},
+        {"parallelism": 10_001},
         {"name": "a/b"},
         {"parallelism": 0},
         {"surplus": 1},
@@ -116,6 +136,37 @@ def test_the_example_fits_its_schema(description: dict[str, Any]) -> None:
 def test_what_the_service_refuses_does_not_fit_the_schema(description: dict[str, Any], change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**EXAMPLE_STUDY, **change}, schema_of(description, "StudyCreate"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"algorithm": None},
+        {"algorithm": {"name": "auto"}},
+        {"algorithm": {"name": "auto", "stop": {"rule": "patience", "reports": 3}}},
+        {"algorithm": {"name": "random", "stop": None}},
+        {"algorithm": {"name": "nsga2", "mutation": None}},
+        {"metrics": [{"name": "a", "direction": "maximize"}, {"name": "b", "at_most": 5}]},
+        {"replicates": {}},
+        {"warm_start": ["before"]},
+    ],
+    ids=str,
+)
+def test_what_may_be_said_fits_the_schema(description: dict[str, Any], change: dict[str, Any]) -> None:
+    jsonschema.validate({**EXAMPLE_STUDY, **change}, schema_of(description, "StudyCreate"))
+
+
+def test_every_algorithm_fits_its_schema_as_it_is_stored(description: dict[str, Any]) -> None:
+    schema = jsonschema.Draft202012Validator(schema_of(description, "StudyCreate"))
+    for algorithm, (rule, row) in product(ALGORITHMS, STOPPING_RULES.items()):
+        needed = {option.name: 1 for option in row.options if option.required}
+        stored = AlgorithmSpec(
+            algorithm,
+            read_options({}, ALGORITHMS[algorithm].options, (), []),
+            StopSpec(rule, read_options(needed, row.options, (), [])),
+            "because",
+        )
+        schema.validate({**EXAMPLE_STUDY, "algorithm": stored.to_json()})
 
 
 ANSWERS = {
@@ -131,6 +182,7 @@ ANSWERS = {
     "families": "Listing_Family_",
     "datasets": "Listing_Dataset_",
     "algorithms": "Listing_AlgorithmRow_",
+    "stopping-rules": "Listing_StoppingRuleRow_",
     "nowhere": "Problem",
 }
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
+import socket
+import struct
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +18,7 @@ import pytest
 
 from assay.sse import Message, messages
 from service.database import Database
-from service.stream import begin
+from service.stream import Batch, begin
 
 
 @contextmanager
@@ -136,6 +140,30 @@ def test_clients_that_leave_at_any_moment_leave_no_error_behind(
     while server.requests and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
+def test_a_client_that_leaves_while_much_is_told_leaves_no_warning_behind(
+    server: Any, finished: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio warns of further writes to a lost connection until the server has had a turn to learn of the loss."""
+    url, left = httpx.URL(server.url), threading.Event()
+    client = socket.create_connection((url.host, url.port))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async def read_while_the_client_leaves(read: Callable[..., Batch], *given: Any) -> Batch:
+        batch = read(*given)
+        client.close()
+        left.set()
+        return batch
+
+    monkeypatch.setattr("service.stream.run_in_threadpool", read_while_the_client_leaves)
+    client.sendall(f"GET /api/v1/studies/{finished}/events HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    assert left.wait(30)
+    deadline = time.monotonic() + 30
+    while server.requests and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert server.requests == 0
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_a_silent_stream_is_kept_alive(

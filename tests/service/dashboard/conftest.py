@@ -10,16 +10,20 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from search import judge
+from search.history import Outcome, RunState, Slot
 from search.history import Run as Decision
-from search.history import RunState, Slot
 from service.app import create_app
 from service.database import Database
+from service.engagement import stored_history
 from service.lifecycle import create_study
 from service.repositories.events import Events
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
+from service.repositories.standings import Standings
 from service.repositories.studies import Studies
 from service.settings import Settings
+from service.specs import search_spec
 
 
 class Stage:
@@ -51,16 +55,21 @@ class Stage:
             Events(session).move_run(study, run, RunState.RUNNING)
         return number
 
-    def end(self, number: int, value: float | None, message: str = "it broke") -> None:
-        """Ends a run with its metric `loss`, or as failed when there is none."""
+    def end(self, number: int, value: float | None, message: str = "it broke", **metrics: float) -> None:
+        """Ends a run with the value of its first metric (`loss`, or `metrics`), or as failed when there is none."""
         with self.database.session() as session:
             study, run = Studies(session).lock(self.study_id), Runs(session).get(self.study_id, number).run
             if value is None:
                 run.failure_class, run.failure_message = "error", message
                 Events(session).move_run(study, run, RunState.FAILED)
             else:
-                run.metrics, run.value = {"loss": value}, value
+                run.metrics, run.value = metrics or {"loss": value}, value
                 Events(session).move_run(study, run, RunState.SUCCEEDED)
+                spec = search_spec(study)
+                verdict = judge(spec, run.metrics)
+                assert isinstance(verdict, Outcome), verdict
+                run.violation = verdict.violation
+                Standings(session).update(study, spec, stored_history(session, spec, study.id))
 
     def report(self, number: int, **losses: float) -> None:
         """The loss per step, as `report(0, s1=0.5, s2=0.25)`."""

@@ -192,6 +192,29 @@ def test_pointing_at_a_row_brings_out_its_curve(tab: Any, stage: Any) -> None:
     playwright.expect(tab.locator("#trial-1")).to_have_class(re.compile("focused"))
 
 
+def test_the_front_of_several_objectives(tab: Any, stage_on: Callable[..., Any], sqlite_database: Database) -> None:
+    stage = stage_on(
+        sqlite_database,
+        objective={"type": "function", "function": "binh-korn"},
+        metrics=[{"name": name, "direction": "minimize"} for name in ("f1", "f2", "g1")],
+        algorithm={"name": "nsga2"},
+    )
+    for trial, (f1, f2, g1) in enumerate([(1.0, 4.0, 0.5), (2.0, 2.0, 0.25), (3.0, 3.0, 1.0)]):
+        stage.end(stage.start(trial), f1, f1=f1, f2=f2, g1=g1)
+    tab.goto("/studies/s")
+    wait_for(tab, lambda: inked(tab, "#front") > 0)
+    playwright.expect(tab.locator("#front-note")).to_contain_text("f2 ↓ over f1 ↓")
+    tab.get_by_label("Vertical axis").select_option("g1")
+    playwright.expect(tab.locator("#front-note")).to_contain_text("g1 ↓ over f1 ↓")
+    box = tab.locator("#front .u-over").bounding_box()
+    for x in range(0, int(box["width"]), 8):  # along the lower edge, where the least g1 is
+        tab.mouse.move(box["x"] + x, box["y"] + box["height"] - 6)
+        if tab.locator("#front .tip").is_visible():
+            break
+    playwright.expect(tab.locator("#front .tip")).to_contain_text("trial 1, run 1")
+    playwright.expect(tab.locator("#trial-1")).to_have_class(re.compile("focused"))
+
+
 def test_the_best_config_is_copied(tab: Any, stage: Any) -> None:
     stage.end(stage.start(0, x0=1.5, x1=2.0), 0.75)
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])

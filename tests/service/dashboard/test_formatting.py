@@ -70,7 +70,12 @@ def test_ago(seconds: float, text: str) -> None:
 
 def test_words() -> None:
     assert objective({"type": "train", "family": "lenet", "dataset": "digits", "epochs": 3}) == "train lenet digits"
-    assert algorithm({"name": "hyperband", "eta": 3}) == "hyperband eta=3"
+    usual = {"name": "hyperband", "eta": 3, "rounding": "ceil", "max_open_brackets": 4}
+    assert algorithm(usual) == "hyperband"
+    assert algorithm({**usual, "eta": 4}) == "hyperband eta=4"
+    stop = {"rule": "patience", "reports": 5, "delta": 0, "grace": 0}
+    assert algorithm({"name": "random", "stop": stop, "chosen_because": "so"}) == "random, stop patience reports=5"
+    assert algorithm({"name": "of another version", "a": 1}) == "of another version a=1"
     assert origin({}) == "not recorded"
     assert origin({"sampler": "kde", "parents": [3, 7], "p": 0.25}) == "sampler kde, parents [3, 7], p 0.25"
     assert segment("a/b ?#ü") == "a%2Fb%20%3F%23%C3%BC"

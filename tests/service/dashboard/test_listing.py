@@ -13,19 +13,19 @@ numbers = st.integers(0, 2**31 - 1)
 values = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.builds(Cursor, values, numbers))
+@given(st.builds(Cursor, st.floats(0, allow_nan=False, allow_infinity=False), values, numbers))
 def test_a_cursor_survives_its_address(cursor: Cursor) -> None:
     assert Cursor.parse(str(cursor)) == cursor
 
 
 def test_links_change_one_thing_and_begin_at_the_first_page() -> None:
-    listing = Listing.parse("best", "failed", "0.5~7")
-    assert listing.here == "?sort=best&state=failed&after=0.5~7"
+    listing = Listing.parse("best", "failed", "0.0~0.5~7")
+    assert listing.here == "?sort=best&state=failed&after=0.0~0.5~7"
     assert listing.first() == "?sort=best&state=failed"
     assert listing.with_state(None) == "?sort=best"
     assert listing.by_value() == "?sort=worst&state=failed"
     assert listing.by_number() == "?state=failed"
-    assert listing.beyond(Cursor(None, 9)) == "?sort=best&state=failed&after=~9"
+    assert listing.beyond(Cursor(0.0, None, 9)) == "?sort=best&state=failed&after=0.0~~9"
     assert Listing().here == ""
 
 

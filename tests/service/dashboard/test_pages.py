@@ -294,3 +294,80 @@ def test_the_style_sheet_has_every_colour_in_light_and_dark() -> None:
     light, dark = (set(re.findall(r"--([a-z0-9-]+): #", block)) for block in style.split("@media", 2)[:2])
     assert light == dark
     assert set(re.findall(r"var\(--([a-z0-9-]+)\)", style)) <= light | {"radius", "space", "mono", "mark"}
+
+
+def test_what_is_hardly_meant_and_why_auto_chose_is_told_folded(
+    sqlite_database: Database, stage_on: Callable[..., Any], text_of: TextOf
+) -> None:
+    space = {
+        "parameters": [
+            {"name": "x0", "type": "float", "low": 0.001, "high": 10},
+            {"name": "x1", "type": "float", "low": 0, "high": 15},
+        ]
+    }
+    stage_on(sqlite_database, space=space, algorithm={"name": "auto"}, replicates={})
+
+    text = text_of("/studies/s")
+
+    assert [attributes for tag, attributes in Elements(text).found if tag == "details"] == [
+        {"class": "card remarks", "id": "remarks"}
+    ]
+    assert "2 remarks on this study" in text
+    assert "auto chose" in text
+    assert "space.parameters[0].log" in text
+    assert "linear over 4.0 decades" in text
+    assert "3 runs of the 5 best" in text
+
+
+def test_a_study_without_remarks_shows_none(stage: Any, text_of: TextOf) -> None:
+    assert "<details" not in text_of("/studies/s")
+
+
+def test_the_studies_that_one_started_from_are_linked(
+    sqlite_database: Database, stage: Any, stage_on: Callable[..., Any], text_of: TextOf
+) -> None:
+    finish(sqlite_database)
+    stage_on(sqlite_database, name="t", warm_start=["s"])
+
+    assert '<a href="/studies/s">s</a> <span class="of">0 configs</span>' in text_of("/studies/t")
+
+
+TWO = {
+    "space": {"parameters": [{"name": f"x{i}", "type": "float", "low": 0, "high": 5} for i in range(2)]},
+    "objective": {"type": "function", "function": "binh-korn"},
+    "metrics": [
+        {"name": "f1", "direction": "minimize"},
+        {"name": "f2", "direction": "minimize"},
+        {"name": "g1", "at_most": 25},
+    ],
+    "algorithm": {"name": "nsga2"},
+}
+
+
+def test_several_objectives_have_a_front(
+    browse: Callable[..., httpx.Response],
+    text_of: Callable[[str], str],
+    stage_on: Callable[..., Any],
+    sqlite_database: Database,
+) -> None:
+    stage = stage_on(sqlite_database, **TWO)
+    assert browse("/studies/s/charts/front.json").json()["results"] == 0
+    results = [(1.0, 4.0, 0.0), (2.0, 2.0, 25.0), (3.0, 3.0, 1.0), (0.5, 0.5, 26.0)]
+    for trial, (f1, f2, g1) in enumerate(results):
+        stage.end(stage.start(trial), f1, f1=f1, f2=f2, g1=g1)
+
+    chart = browse("/studies/s/charts/front.json").json()
+    by_trial = dict(zip(chart["trial"], zip(chart["front"], chart["feasible"], strict=True), strict=True))
+    assert by_trial == {0: (True, True), 1: (True, True), 2: (False, True), 3: (False, False)}
+    assert chart["objectives"] == [{"name": "f1", "maximize": False}, {"name": "f2", "maximize": False}]
+    assert sorted(chart["values"]["f2"]) == [0.5, 2.0, 3.0, 4.0]
+    assert chart["hypervolume"] > 0
+    page = text_of("/studies/s")
+    assert 'data-url="/studies/s/charts/front.json"' in page
+    assert "g1 ≤ 25" in page
+    assert "front" not in text_of("/").lower()
+
+
+def test_one_objective_has_no_front(text_of: Callable[[str], str], stage: Any) -> None:
+    stage.end(stage.start(0), 1.0)
+    assert "front.json" not in text_of("/studies/s")

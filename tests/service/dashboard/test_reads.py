@@ -118,3 +118,19 @@ def test_the_leading_trials_come_from_the_highest_fidelity(database: Database, t
         reads = DashboardReads(session, table.study_id)
         assert reads.leading_trials(10, maximize=False) == [5, 2, 0, 3]
         assert reads.leading_trials(2, maximize=False) == [5, 2]
+
+
+def test_what_breaks_a_constraint_comes_after_all_that_keep_them(
+    database: Database, stage_on: Callable[..., Any]
+) -> None:
+    constrained = {
+        "objective": {"type": "function", "function": "binh-korn"},
+        "metrics": [{"name": "f1", "direction": "minimize"}, {"name": "g1", "at_most": 1.0}],
+    }
+    stage = stage_on(database, **constrained)
+    for trial, (f1, g1) in enumerate([(0.1, 3.0), (0.4, 0.0), (0.2, 2.0), (0.3, 1.0), (0.5, 2.0)]):
+        stage.end(stage.start(trial), f1, f1=f1, g1=g1)
+    stage.end(stage.start(5), None)
+
+    assert pages(database, stage.study_id, Sort.BEST, False) == [3, 1, 2, 4, 0, 5]
+    assert pages(database, stage.study_id, Sort.WORST, False) == [0, 4, 2, 1, 3, 5]

@@ -73,6 +73,36 @@ export function tooltip(chart) {
   };
 }
 
+const REACH_PIXELS = 24;
+
+/** The place of the point nearest to the cursor, if one is near; `x` and `y` are columns of values. */
+export function nearest(chart, x, y) {
+  const { left, top } = chart.cursor;
+  if (left < 0) return null;
+  let found = null;
+  let reach = REACH_PIXELS ** 2;
+  y.forEach((value, i) => {
+    const distance = (chart.valToPos(x[i], "x") - left) ** 2 + (chart.valToPos(value, "y") - top) ** 2;
+    if (distance < reach) [found, reach] = [i, distance];
+  });
+  return found;
+}
+
+/** A ring around each of these points. */
+export function rings(chart, points) {
+  const { ctx } = chart;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.strokeStyle = colour("text")();
+  ctx.lineWidth = 1.5 * ratio;
+  for (const [x, y] of points) {
+    ctx.beginPath();
+    ctx.arc(chart.valToPos(x, "x", true), chart.valToPos(y, "y", true), 6 * ratio, 0, 2 * Math.PI);
+    ctx.stroke();
+  }
+  ctx.restore();
+}
+
 export function legend(place, entries) {
   place.replaceChildren(
     ...entries.map(([text, className]) => {

@@ -1,13 +1,12 @@
 // The incumbent over runs or time, with every (sampled) result behind it, coloured by fidelity.
 
-import { axes, colour, fit, legend, load, logRange, message, number, range, sizeOf, tooltip, xRange } from "./chart.js";
+import { axes, colour, fit, legend, load, logRange, message, nearest, number, range, rings, sizeOf, tooltip, xRange } from "./chart.js";
 import { CHANGED, FOCUS, on, say, throttled } from "./events.js";
 
 const place = document.querySelector("#outcomes");
 const logButton = document.querySelector("#log");
 const RAMP = 6;
 const REFRESH_MILLISECONDS = 1000;
-const REACH_PIXELS = 24;
 const CROWD = 400;
 
 let data = null;
@@ -94,48 +93,23 @@ function build() {
 
 const fitted = { setSize: (size) => chart?.setSize(size), redraw: (...args) => chart?.redraw(...args) };
 
-/** The point nearest to the cursor, if one is near. */
-function nearest({ left, top }) {
-  let found = null;
-  let reach = REACH_PIXELS ** 2;
-  data.points.value.forEach((value, i) => {
-    const dx = chart.valToPos(data.points[by][i], "x") - left;
-    const dy = chart.valToPos(value, "y") - top;
-    const distance = dx * dx + dy * dy;
-    if (distance < reach) [found, reach] = [i, distance];
-  });
-  return found;
-}
-
 function hover() {
   if (!chart?.show) return;
-  const { cursor } = chart;
-  const i = cursor.left < 0 ? null : nearest(cursor);
+  const { trial, run, value, fidelity } = data.points;
+  const i = nearest(chart, data.points[by], value);
   if (i === null) chart.show(null);
   else {
-    const { trial, run, value, fidelity } = data.points;
     const at = fidelity[i] === null ? "" : `\n${data.fidelity} ${number(fidelity[i])}`;
-    chart.show(`${data.metric} ${number(value[i])}\ntrial ${trial[i]}, run ${run[i]}${at}`, cursor.left, cursor.top);
+    chart.show(`${data.metric} ${number(value[i])}\ntrial ${trial[i]}, run ${run[i]}${at}`, chart.cursor.left, chart.cursor.top);
   }
-  const trial = i === null ? null : data.points.trial[i];
-  if (trial !== focused) say(FOCUS, trial);
+  const pointed = i === null ? null : trial[i];
+  if (pointed !== focused) say(FOCUS, pointed);
 }
 
-/** A ring around every point of the trial that is pointed at. */
+/** Brings out every point of the trial that is pointed at. */
 function mark(drawn) {
-  if (focused === null) return;
-  const { ctx } = drawn;
-  const ratio = devicePixelRatio;
-  ctx.save();
-  ctx.strokeStyle = colour("text")();
-  ctx.lineWidth = 1.5 * ratio;
-  data.points.trial.forEach((trial, i) => {
-    if (trial !== focused) return;
-    ctx.beginPath();
-    ctx.arc(drawn.valToPos(data.points[by][i], "x", true), drawn.valToPos(data.points.value[i], "y", true), 6 * ratio, 0, 2 * Math.PI);
-    ctx.stroke();
-  });
-  ctx.restore();
+  const { trial, value } = data.points;
+  rings(drawn, trial.flatMap((each, i) => (each === focused ? [[data.points[by][i], value[i]]] : [])));
 }
 
 function show() {
