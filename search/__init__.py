@@ -2,8 +2,21 @@
 
 from search.actions import Done, Wait
 from search.algorithms import ALGORITHMS, Algorithm
+from search.by_hand import enqueue, invalidate, told
 from search.engine import ask, ask_many, should_stop
-from search.history import Added, Ended, Event, History, Outcome, Reported, Run, RunState, Slot
+from search.history import (
+    Added,
+    Ended,
+    Enqueued,
+    Event,
+    History,
+    Invalidated,
+    Outcome,
+    Reported,
+    Run,
+    RunState,
+    Slot,
+)
 from search.ledger import Spent, spent
 from search.lineage import Segment, schedule
 from search.metrics import Metric
@@ -39,9 +52,11 @@ __all__ = [
     "Budget",
     "Done",
     "Ended",
+    "Enqueued",
     "Event",
     "History",
     "Invalid",
+    "Invalidated",
     "Metric",
     "Optimizer",
     "Option",
@@ -66,8 +81,10 @@ __all__ = [
     "best",
     "confirmed",
     "contenders",
+    "enqueue",
     "hypervolume",
     "incumbents",
+    "invalidate",
     "judge",
     "judged",
     "metrics_of",
@@ -79,4 +96,5 @@ __all__ = [
     "spent",
     "standing",
     "stream",
+    "told",
 ]

@@ -47,7 +47,7 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """Run exactly this config as a new trial (an enqueued point, a supernet, an architecture that it yielded)."""
+    """Run exactly this config as a new trial (an enqueued one, a supernet, an architecture that it yielded)."""
 
     slot: Slot
     config: Config
@@ -75,7 +75,8 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing will ever be started again, unless the study's budget or space is changed."""
+    """Nothing will ever be started again, unless the study's budget or space is changed, or people enqueue a config or
+    invalidate a trial."""
 
     reason: DoneReason
     detail: str

@@ -1,14 +1,17 @@
 """What to do next in a study, and whether to end a run: pure functions of its specification and its history.
 
-The scheduler says where the next run belongs, the sampler what it tries, and the engine keeps the budget: it asks for
-no new trials once the space or the budget has none left, and starts nothing that the budget does not cover.
+The scheduler says where the next run belongs, the sampler what it tries, unless people have enqueued a config; and the
+engine keeps the budget: it asks for no new trials once the space or the budget has none left, and starts nothing that
+the budget does not cover.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from search.actions import Done, Evaluate, Fork, Promote, Replicate, Sample, Wait
 from search.algorithms import ALGORITHMS
-from search.history import Added, History, Run
+from search.history import ENQUEUED, Added, Enqueued, History, Run
 from search.ledger import ROUND_OFF, cost, spent
 from search.points import points
 from search.replicates import Replicated
@@ -44,6 +47,8 @@ def ask(study: StudySpec, history: History) -> Run | Wait | Done:
         if not _covered(study, history, cost(history, action.slot.fidelity, resumed)):
             closed = _no_fidelity(study, history)
             action = scheduler.next(history, new_trials=False, streams=streams)
+    if isinstance(action, Sample) and history.waiting:
+        action = _wished(action, history.waiting[0])
     if isinstance(action, Sample):
         drawn = _sampler(study, space).sample(action, history, streams)
         if not isinstance(drawn, Done):
@@ -110,6 +115,14 @@ def should_stop(study: StudySpec, history: History, run: int) -> Stop | None:
     return rule.check(history, run)
 
 
+def _wished(request: Sample, wish: Enqueued) -> Evaluate:
+    """The enqueued config in the place of what the sampler would have suggested."""
+    origin: dict[str, Any] = {"rule": ENQUEUED, "number": wish.number}
+    if request.parents:
+        origin["parents"] = list(request.parents)
+    return Evaluate(request.slot, wish.config, origin=origin)
+
+
 def _space(study: StudySpec, history: History) -> Space:
     """The space as the algorithm sees it: with priors from other studies, if it uses any."""
     if study.warm_start and ALGORITHMS[study.algorithm.name].uses_prior:
@@ -137,7 +150,7 @@ def _sampler(study: StudySpec, space: Space) -> Sampler:
 def _end(study: StudySpec, history: History) -> Done | None:
     """The limits after which nothing at all is started."""
     budget = study.budget
-    if budget.max_runs is not None and len(history.runs) >= budget.max_runs:
+    if budget.max_runs is not None and spent(history).runs >= budget.max_runs:
         return Done("budget", f"max_runs: {budget.max_runs} runs were started")
     if target_reached(study, history):
         return Done("target", f"target: {study.metrics[0].name} is at least as good as {budget.target:g}")
@@ -145,11 +158,11 @@ def _end(study: StudySpec, history: History) -> Done | None:
 
 
 def _no_new_trials(study: StudySpec, history: History) -> Done | None:
-    """The limits after which only trials in progress go on."""
+    """The limits after which only trials in progress go on. An enqueued config may repeat one, so it needs no space."""
     limit = study.budget.max_trials
-    if limit is not None and history.trial_count >= limit:
+    if limit is not None and spent(history).trials >= limit:
         return Done("budget", f"max_trials: {limit} trials were started")
-    if points(study.space, history).exhausted:
+    if not history.waiting and points(study.space, history).exhausted:
         return Done("exhausted", f"all {study.space.size()} configs of the space have been tried")
     return None
 

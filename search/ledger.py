@@ -16,7 +16,7 @@ class Spent:
 
     A run is charged in full when it is started, whatever becomes of it: the history does not know how far a failed run
     came, and a charge that never sinks keeps the end of a budget final. A promoted or forked run costs the difference
-    to the run that it continues; without a fidelity axis every run costs 1.
+    to the run that it continues; without a fidelity axis every run costs 1. What was told, others have paid for.
     """
 
     runs: int = 0
@@ -32,10 +32,10 @@ class _Ledger:
 
     def apply(self, event: Event, history: History) -> None:
         match event:
-            case Added(run):
-                trials = max(self.spent.trials, run.trial + 1)
+            case Added(run) if not run.told:
+                trials = self.spent.trials + (history.runs_of(run.trial)[0] == run.number)
                 fidelity = self.spent.fidelity + cost(history, run.fidelity, run.resume_from)
-                self.spent = Spent(run.number + 1, trials, fidelity)
+                self.spent = Spent(self.spent.runs + 1, trials, fidelity)
 
 
 def cost(history: History, fidelity: float | None, resume_from: int | None = None) -> float:
@@ -48,4 +48,4 @@ def cost(history: History, fidelity: float | None, resume_from: int | None = Non
 
 def spent(history: History) -> Spent:
     """The runs, trials and fidelity of all runs that were started."""
-    return history.view("ledger", _Ledger, replicates=True).spent
+    return history.view("ledger", _Ledger, sees="replicates").spent

@@ -154,7 +154,7 @@ class Observations:
 
 def observations(space: Space, history: History) -> Observations:
     """The observations of a study, up to date."""
-    return history.view(("observations", space), lambda: Observations(space), replicates=True)
+    return history.view(("observations", space), lambda: Observations(space), sees="replicates")
 
 
 def _room(array: NDArray[Any], row: int) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.actions import Done
+from search.by_hand import enqueue, invalidate, told
 from search.engine import ask
 from search.history import Added, Config, Ended, History, Outcome, Run, RunState
 from search.multi import pareto_front
@@ -110,6 +111,32 @@ class Optimizer:
         outcome = Outcome(RunState.FAILED, failure=failure)
         self.history.append(Ended(self._open(run), outcome))
         return outcome
+
+    def enqueue(self, config: Mapping[str, object]) -> None:
+        """Has a config tried, before the algorithm's own. Raises InvalidInput unless it is one of the space."""
+        self.history.append(enqueue(self.study, self.history, config))
+
+    def add(
+        self,
+        config: Mapping[str, object],
+        metrics: Mapping[str, object] | None = None,
+        fidelity: float | None = None,
+        *,
+        failure: str | None = None,
+    ) -> Run:
+        """Adds a trial that was carried out elsewhere, with its metrics or its failure; see `search.told`.
+
+        It counts for what is best and for what the search learns, not for the budget. Raises InvalidInput.
+        """
+        run, outcome = told(self.study, self.history, config, metrics, fidelity, failure=failure)
+        self.history.append(Added(run))
+        self.history.append(Ended(run.number, outcome))
+        return run
+
+    def invalidate(self, trial: int) -> None:
+        """From now on the results of a trial count for nothing; its config is not suggested again. Raises
+        InvalidInput when there is no such trial."""
+        self.history.append(invalidate(self.history, trial))
 
     def best(self) -> Best | None:
         """The best run at the highest fidelity that has results, None while no run has succeeded."""

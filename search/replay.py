@@ -3,7 +3,7 @@
 A study is a pure function of its specification and of what the world answered, so nothing has to be believed: what the
 record says was decided is what `ask` and `should_stop` decide at that place of it, or the record differs, and here is
 where. Derived are decisions, never results: a result that was changed is noticed by the first decision that would have
-been another one.
+been another one. Nor is derived what people added by hand: enqueued configs, told trials, invalidations.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from search.actions import Done, Wait
 from search.engine import ask, should_stop
-from search.history import Added, Ended, Event, History, Reported, Run
+from search.history import Added, Ended, Enqueued, Event, History, Invalidated, Reported, Run
 from search.revision import CARRIED
 from search.spec import StudySpec
 from spaces.errors import Path
@@ -72,7 +72,8 @@ class Difference:
 
     `position` is the place in the record, from 0, and `run` the number of the run that is decided about. The decision
     is a *suggestion*; a *stop*; the *end* of the study, which says that there is nothing more to start; or none: in the
-    *order* of the record, something happens to a run that was not added yet. `runs` and `stops` are those before it.
+    *order* of the record, something happens to a run that was not added yet, or what people added has the wrong number.
+    `runs` and `stops` are those before it.
     """
 
     position: int
@@ -118,9 +119,19 @@ class _Replay:
         """Goes on by one event; a difference is not gone past."""
         history = self.history
         match event:
+            case Added(run) if run.told:
+                due = replace(run, number=len(history.runs), trial=history.trial_count)
+                if run != due:
+                    return due.number, "order", _instead(f"told as {_words(run)}", f"told as {_words(due)}")
             case Added(run):
                 if found := self._suggestion(run):
                     return found
+            case Enqueued(number) if number != len(history.enqueued):
+                due_now = f"config {len(history.enqueued)} enqueued"
+                return len(history.runs), "order", _instead(f"config {number} enqueued", due_now)
+            case Invalidated(trial) if not 0 <= trial < history.trial_count:
+                missing = f"trial {trial} has not been added"
+                return len(history.runs), "order", _instead(f"trial {trial} invalidated", missing)
             case Ended(number) | Reported(number) if not 0 <= number < len(history.runs):
                 what = "ends" if isinstance(event, Ended) else "reports"
                 return number, "order", _instead(f"run {number} {what}", f"run {number} has not been added")

@@ -101,7 +101,7 @@ class Replicated:
     def _last_ones(self, history: History) -> bool:
         """Whether what the budget would leave after one more trial is needed for replicates."""
         left = self._left(history)
-        if left is None or not history.trial_count:
+        if left is None or not spent(history).trials:
             return False
         each = self.plan.max - 1
         missing = sum(each - replicates_of(history, candidate.run) for candidate in self._eligible.top(self._width))

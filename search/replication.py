@@ -34,7 +34,8 @@ def average(outcomes: Sequence[Outcome]) -> Outcome:
         if outcome.state is RunState.FAILED and outcome.failure != "lost":
             return outcome
     successes = [outcome for outcome in outcomes if outcome.losses]
-    assert successes, "only successes are repeated"
+    if not successes:  # only successes are repeated, but they may have been invalidated since
+        return outcomes[0]
     return Outcome(
         RunState.SUCCEEDED,
         _means([outcome.losses for outcome in successes]),
@@ -56,7 +57,7 @@ class Averages:
         if first == number:
             return first, 1, outcome
         if first not in self._outcomes:
-            original = history.outcome(first)  # it ended before the replicate was added, so nothing can change it
+            original = history.outcome(first)  # it ended before the replicate was added
             assert original is not None, "only an ended run is repeated"
             self._outcomes[first] = [original]
         outcomes = self._outcomes[first]

@@ -85,7 +85,7 @@ def metrics_of(study: StudySpec, outcome: Outcome) -> dict[str, float]:
 def leaderboard(study: StudySpec, history: History) -> Leaderboard:
     """The trials at the highest fidelity that has results, up to date."""
     wanted = study.replicates.max if study.replicates else 1
-    return history.view(("leaderboard", wanted), lambda: Leaderboard(wanted), replicates=True)
+    return history.view(("leaderboard", wanted), lambda: Leaderboard(wanted), sees="replicates")
 
 
 def incumbents(study: StudySpec, history: History) -> list[int]:

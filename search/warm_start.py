@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from search.actions import Done, Sample
 from search.history import Config, Ended, Event, History
+from search.ledger import spent
 from search.points import points
 from search.samplers import Origin, Sampler, Streams
 from search.sources import Source
@@ -64,7 +65,8 @@ class WarmStarted:
 
     def sample(self, request: Sample, history: History, streams: Streams) -> tuple[Config, Origin] | Done:
         first = FIRST if self.runs is None else min(FIRST, max(int(self.runs / 4), 1))
-        if streams.trial % 2 == 0 and streams.trial < 2 * first and (found := self._next(history)):
+        begun = spent(history).trials
+        if begun % 2 == 0 and begun < 2 * first and (found := self._next(history)):
             source, place = found
             origin = {"rule": "warm-start", "probabilities": {"warm-start": 1.0}}
             return source.configs[place], {**origin, "study": source.study, "place": place + 1}

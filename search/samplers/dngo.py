@@ -60,7 +60,7 @@ class DngoSampler:
         initial = max(len(self.space) + 1, 10) if self.initial is None else self.initial
         effort = Effort(self.candidates, self.climbs)
         base = ModelBased(self.space, initial, 0.0, self.prior_weight, self.at_most, effort)
-        trained = history.view(self, lambda: _Trained(self), replicates=True)
+        trained = history.view(self, lambda: _Trained(self), sees="replicates")
         # the network is trained once per result, so its stream has the number of the result, not of the trial
         rng = streams.of(trained.results)("network")
 

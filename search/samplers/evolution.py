@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from search.actions import Sample
-from search.history import Config, Ended, Event, History, RunState
+from search.history import Config, Ended, Event, History, Outcome, Run, RunState
 from search.points import points
 from search.samplers import Origin, Streams
 from search.samplers.random import RandomSampler
@@ -119,7 +119,7 @@ class Queue:
 
     def apply(self, event: Event, history: History) -> None:
         match event:
-            case Ended(number, outcome) if outcome.state is RunState.SUCCEEDED:
+            case Ended(number, outcome) if _joins(history.runs[number], outcome):
                 self.succeeded += 1
                 self.members.append((outcome.loss, history.runs[number].trial))
                 if len(self.members) > self._size:
@@ -140,7 +140,7 @@ class Generations:
 
     def apply(self, event: Event, history: History) -> None:
         match event:
-            case Ended(number, outcome) if outcome.state is RunState.SUCCEEDED:
+            case Ended(number, outcome) if _joins(history.runs[number], outcome):
                 self.succeeded += 1
                 self._children.append((outcome.loss, history.runs[number].trial))
                 elites = self._members[: self._elites]
@@ -157,6 +157,10 @@ class Generations:
 def elite_count(population: int, share: float) -> int:
     """The share rounded up; at least one member of a generation is new."""
     return min(int(np.ceil(round(share * population, 9))), population - 1)
+
+
+def _joins(run: Run, outcome: Outcome) -> bool:
+    return outcome.state is RunState.SUCCEEDED and not run.partial
 
 
 def _tournament(size: int | None, population: int) -> int:

@@ -81,7 +81,7 @@ class GPSampler:
         base = ModelBased(self.space, initial, 0.0, self.prior_weight, self.at_most, effort)
         seed = int(streams("gp").integers(2**31 - 1))
         with calm(seed):
-            fitted = history.view(self, lambda: _Fitted(self.space), replicates=True)
+            fitted = history.view(self, lambda: _Fitted(self.space), sees="replicates")
 
             def fit(data: Data) -> _Improvement:
                 beta = exploration(suggestion_number(history), len(self.space))

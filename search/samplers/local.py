@@ -85,7 +85,7 @@ class _Climbs:
             case Added(run) if run.trial == len(self._of):
                 is_neighbour = run.origin.get("rule") == "neighbour"
                 self._of.append(self._of[run.origin["parent"]] if is_neighbour else _Climb())
-            case Ended(number, outcome) if outcome.state is RunState.SUCCEEDED:
+            case Ended(number, outcome) if outcome.state is RunState.SUCCEEDED and not history.runs[number].partial:
                 run = history.runs[number]
                 climb = self._of[run.trial]
                 if outcome.loss < climb.best[0]:

@@ -9,6 +9,9 @@ lives in the sampler, the study or a pickle:
     CMA-ES    the generation of a trial: in the origin; mean and covariance: a fold over the generations
     TPE, GP   nothing
 
+What people enqueue or tell joins the generation at hand of NSGA-II; CMA-ES learns from its own suggestions alone. A
+generation that has begun stays as large as it is: in both, a success that was invalidated is the worst one of its own.
+
 A parameter lies on the scale of the unit cube, or is the number of its cell; what a sampler leaves open (a parameter
 that it cannot model, such as a conditional one outside TPE) is drawn uniformly, and an inactive one is dropped.
 """
@@ -32,7 +35,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search.actions import Sample
-from search.history import Added, Config, Ended, Event, History, Run, RunState, Value
+from search.history import ENQUEUED, Added, Config, Ended, Event, History, Run, RunState, Value
 from search.points import points
 from search.samplers import Origin, Streams
 from spaces import Space
@@ -53,6 +56,7 @@ _GENERATION = "NSGAIISampler:generation"
 _PARENTS = "NSGAIISampler:parent:"
 _CMA_GENERATION = "cma:generation"
 _CONSTRAINT = "constraints:violation"
+_WORST = 1e301  # above all rankings of results, infeasible ones too
 
 ATTEMPTS: Mapping[Name, int] = {"tpe": 10, "gp": 1, "cmaes": 10, "nsga2": 10}
 """So often a suggestion that some trial already has is drawn again, before its neighbours are tried. A Gaussian process
@@ -149,6 +153,7 @@ class _Record:
         self._settings = sampler
         self._storage: _Storage | None = None
         self._early: list[Event] = []
+        self._generation = 0
         self._cma: cmaes.CMA | None = None
 
     def apply(self, event: Event, history: History) -> None:
@@ -186,10 +191,13 @@ class _Record:
     def _fold(self, event: Event, history: History, storage: _Storage) -> None:
         match event:
             case Added(run) if run.trial == storage.count:
-                # NSGA-II makes no use of trials without a generation: those of other studies join the first
-                generation = run.origin.get("generation", 0 if self._settings.name == "nsga2" else None)
+                generation = run.origin.get("generation")
                 attributes = {}
-                if self._settings.name == "nsga2" and generation is not None:
+                if self._settings.name == "nsga2":
+                    if generation is None:  # it makes no use of such trials: those of other studies join the first
+                        by_hand = run.told or run.origin.get("rule") == ENQUEUED
+                        generation = self._generation if by_hand else 0
+                    self._generation = max(self._generation, generation)
                     attributes = {_GENERATION: generation}
                     if "parents" in run.origin:
                         storage.keep_parents(generation, run.origin["parents"])
@@ -201,16 +209,20 @@ class _Record:
                 laws = {name: self.axes.laws[name] for name in params}
                 storage.create_new_trial(storage.study, _trial(run.trial, params, laws, attributes))
             case Ended(number, outcome) if number == history.runs_of(history.runs[number].trial)[0]:
-                run = history.runs[number]
-                state = _STATES[outcome.state] if run.kind == "train" else TrialState.FAIL
+                run, recorded = history.runs[number], history.recorded(number)
+                assert recorded is not None, "it has ended"
+                kept = recorded if self._settings.name in ("cmaes", "nsga2") else outcome
+                state = _STATES[kept.state] if run.kind == "train" and not run.partial else TrialState.FAIL
                 self.succeeded += state is TrialState.COMPLETE
                 curve = [report for report in history.curve(number) if report.losses]
                 # it ranks the pruned trials by their last value, and where there are several metrics cannot
                 if state is TrialState.PRUNED and curve and len(curve[-1].losses) == 1:
                     storage.set_trial_intermediate_value(run.trial, int(curve[-1].step), curve[-1].loss)
-                if outcome.bounded:
-                    storage.constrain(run.trial, outcome.violation / (1 + outcome.violation))
-                losses = outcome.ranking if self._settings.name == "cmaes" else outcome.losses  # it only ranks
+                if kept.bounded:
+                    storage.constrain(run.trial, kept.violation / (1 + kept.violation) if kept is outcome else 1.0)
+                losses = kept.ranking if self._settings.name == "cmaes" else kept.losses  # it only ranks
+                if kept is not outcome:
+                    losses = (_WORST,) * len(losses)
                 storage.set_trial_state_values(run.trial, state, losses or None)
 
     def _next_generation(self, run: Run) -> None:

@@ -152,7 +152,8 @@ class Standing:
     """The view of what PriorBand looks at.
 
     A trial counts where it has been furthest: it costs its highest fidelity, and its loss is that of its highest
-    success. A failed run costs as much as one that succeeded, and counts for nothing else.
+    success. A failed run costs as much as one that succeeded, and counts for nothing else. One that was told costs
+    nothing, and counts on the rung that has its fidelity, if there is one.
     """
 
     def __init__(self, space: Space, eta: float, rounding: Rounding) -> None:
@@ -160,6 +161,7 @@ class Standing:
         axis = space.fidelity
         self.fidelities = ladder(axis.low, axis.high, eta, axis.type == "int")
         self.spent = 0.0
+        self._rungs = {fidelity: rung for rung, fidelity in enumerate(self.fidelities)}
         self._space = space
         self._cost = bracket_cost(self.fidelities, eta, rounding)
         self._reached: dict[int, float] = {}
@@ -175,13 +177,15 @@ class Standing:
             case Ended(number, outcome):
                 run = history.runs[number]
                 fidelity, before = run.fidelity or 0, self._reached.get(run.trial, 0)
-                if fidelity > before:
+                if fidelity > before and not run.told:
                     self._reached[run.trial] = fidelity
                     self.spent += fidelity - before
                 if outcome.state is RunState.SUCCEEDED:
                     self._loss[run.trial] = outcome.loss
                     heapq.heappush(self._ranking, (outcome.loss, run.trial))
-                    insort(self._completed[run.slot.rung], (outcome.loss, run.trial))
+                    rung = run.slot.rung if not run.told else self._rungs.get(fidelity)
+                    if rung is not None:
+                        insort(self._completed[rung], (outcome.loss, run.trial))
                     self._topped = self._topped or (run.slot.rung == self.top and run.slot.bracket != OUTSIDE)
 
     @property

@@ -47,7 +47,7 @@ def suggest(space: Space, request: Sample, history: History, streams: Streams) -
     if data is None:
         return None
     with calm(int(streams("gp").integers(2**31 - 1))):
-        fit = history.view(("graded process", space), lambda: _Fit(space), replicates=True)
+        fit = history.view(("graded process", space), lambda: _Fit(space), sees="replicates")
         process = fit.process(data)
         at = np.array([request.slot.fidelity], dtype=np.float64)
         here, top = process.improvement(float(shares(space, at)[0])), process.improvement(1.0)

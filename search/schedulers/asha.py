@@ -16,7 +16,7 @@ from itertools import pairwise
 from math import isfinite
 
 from search.actions import Promote, Sample, Wait
-from search.history import Added, Ended, Event, History, Outcome, Run, Slot
+from search.history import Added, Ended, Event, History, Invalidated, Outcome, Run, Slot
 from search.schedulers.brackets import OUTSIDE, bracket_law, ladder
 from search.streams import Streams
 
@@ -45,7 +45,7 @@ class Asha:
         return _Sorted(slot)
 
     def next(self, history: History, new_trials: bool, streams: Streams) -> Sample | Promote | Wait | None:
-        rungs = history.view(self, lambda: _Ladders(self))
+        rungs = history.view(self, lambda: _Ladders(self), sees="schedule")
         if action := rungs.promotion():
             return action
         if new_trials:
@@ -74,6 +74,10 @@ class Rung(ABC):
         """A success that goes up."""
 
     @abstractmethod
+    def drop(self, trial: int) -> None:
+        """The result of this trial, if it is one of those that completed the rung, counts no more."""
+
+    @abstractmethod
     def promotion(self, above: Slot, eta: Fraction | None) -> Promote | None:
         """The best that is still here, if it is among the best 1/eta of all that completed the rung (None: in any
         case).
@@ -98,6 +102,10 @@ class _Sorted(Rung):
         place = bisect_left(self._here, (outcome.loss, run.trial, run.number))
         assert self._here[place][2] == run.number, f"run {run.number} is not promotable"
         del self._here[place]
+
+    def drop(self, trial: int) -> None:
+        for members in (self._completed, self._here):
+            members[:] = [member for member in members if member[1] != trial]
 
     def promotion(self, above: Slot, eta: Fraction | None) -> Promote | None:
         if not self._here:
@@ -144,6 +152,10 @@ class _Ladders:
                 rung.running -= 1
                 if isfinite(outcome.loss):
                     rung.enter(run, outcome)
+            case Invalidated(trial):
+                for bracket in self._brackets:
+                    for rung in bracket:
+                        rung.drop(trial)
 
     def promotion(self) -> Promote | None:
         for rung, above in self._steps:
@@ -178,7 +190,7 @@ class _Ladders:
 
     def _leave(self, number: int, history: History) -> None:
         """Takes a promoted run out of those that wait in its rung."""
-        run, outcome = history.runs[number], history.outcome(number)
+        run, outcome = history.runs[number], history.recorded(number)
         assert outcome is not None, "only an ended run is promoted"
         rung = self._rung(run.slot)
         rung.promoted += 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from search.actions import Promote, Sample, Wait
-from search.history import Added, Ended, Event, History, Slot
+from search.history import Added, Ended, Event, History, Invalidated, Slot
 from search.schedulers.brackets import OUTSIDE, Rounding, ladder, sizes
 from search.streams import Streams
 
@@ -39,7 +39,7 @@ class Dehb:
     max_open_brackets: int = 4
 
     def next(self, history: History, new_trials: bool, streams: Streams) -> Sample | Promote | Wait | None:
-        brackets = history.view(self, lambda: _Brackets(self))
+        brackets = history.view(self, lambda: _Brackets(self), sees="schedule")
         for bracket in brackets.open:
             if action := brackets.next(bracket, new_trials, streams):
                 return action
@@ -88,6 +88,10 @@ class Subpopulation:
         holder = self.places[place]
         if isfinite(newcomer.loss) and (holder is None or newcomer.loss <= holder.loss):
             self.places[place] = newcomer
+
+    def vacate(self, trial: int) -> None:
+        """Takes its place from a trial."""
+        self.places = [None if member is None or member.trial == trial else member for member in self.places]
 
 
 @dataclass(slots=True)
@@ -141,6 +145,9 @@ class _Brackets:
             case Ended(number, outcome) if (run := history.runs[number]).slot.bracket != OUTSIDE:
                 self._rung(run.slot).running -= 1
                 self.subpopulations[run.slot.rung].settle(Member(outcome.loss, run.trial, number))
+            case Invalidated(trial):
+                for subpopulation in self.subpopulations:
+                    subpopulation.vacate(trial)
         # a bracket may also lose its last candidate to the promotion of another one
         for index in [index for index, bracket in self._open.items() if self._finished(bracket)]:
             del self._open[index]

@@ -8,13 +8,15 @@ from typing import Any
 
 from search.actions import Action, Evaluate, Sample
 from search.history import Config, History, Slot
+from search.ledger import spent
 from search.schedulers import Scheduler
 from search.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """`config` is trial 0: in this slot, which must be outside the other scheduler's, or in its first slot if None."""
+    """`config` is the first trial: in this slot, which must be outside the other scheduler's, or in its first slot if
+    None. Unless it was told, then its result is known."""
 
     config: Config
     origin: Mapping[str, Any]
@@ -22,7 +24,7 @@ class First:
     then: Scheduler
 
     def next(self, history: History, new_trials: bool, streams: Streams) -> Action | None:
-        if history.trial_count or not new_trials:
+        if not new_trials or spent(history).trials or any(run.config == self.config for run in history.runs):
             return self.then.next(history, new_trials, streams)
         if self.slot is not None:
             return Evaluate(self.slot, self.config, origin=self.origin)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import isfinite
 
 from search.actions import Promote, Sample, Wait
-from search.history import Added, Ended, Event, History, Slot
+from search.history import Added, Ended, Event, History, Invalidated, Slot
 from search.schedulers.brackets import OUTSIDE, Rounding, ladder, sizes
 from search.streams import Streams
 
@@ -41,7 +41,7 @@ class Hyperband:
     halvings: int | None = None
 
     def next(self, history: History, new_trials: bool, streams: Streams) -> Sample | Promote | Wait | None:
-        brackets = history.view(self, lambda: _Brackets(self))
+        brackets = history.view(self, lambda: _Brackets(self), sees="schedule")
         for bracket in brackets.open:
             if action := bracket.next(new_trials):
                 return action
@@ -92,6 +92,15 @@ class _Bracket:
                 return action
         return None
 
+    def drop(self, trial: int) -> bool:
+        """Takes a trial out of those that may be promoted; whether it was one."""
+        for rung in self.rungs:
+            for place, (_, standing, _) in enumerate(rung.standing):
+                if standing == trial:
+                    del rung.standing[place]
+                    return True
+        return False
+
     @property
     def undecided(self) -> bool:
         """Whether runs are open that may yet be promoted."""
@@ -129,6 +138,10 @@ class _Brackets:
                     insort(rung.standing, (outcome.loss, run.trial, number))
                 if self._open[run.slot.bracket].finished:
                     del self._open[run.slot.bracket]
+            case Invalidated(trial):
+                for index, bracket in list(self._open.items()):
+                    if bracket.drop(trial) and bracket.finished:
+                        del self._open[index]
 
     @property
     def open(self) -> Iterator[_Bracket]:
@@ -160,7 +173,7 @@ class _Brackets:
         """Takes a promoted run out of the standing of its rung."""
         run = history.runs[number]
         standing = self._rung(run.slot).standing
-        outcome = history.outcome(number)  # it ended before this event, so later ones cannot change it
+        outcome = history.recorded(number)  # it ended before this event, so later ones cannot change it
         assert outcome is not None, "only an ended run is promoted"
         place = bisect_left(standing, (outcome.loss, run.trial, number))
         assert standing[place][2] == number, f"run {number} is not promotable"

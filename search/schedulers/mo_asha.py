@@ -62,6 +62,19 @@ class _Fronts(Rung):
         self._here[row] = False
         self._known.clear()
 
+    def drop(self, trial: int) -> None:
+        if not any(run.trial == trial for run in self._runs):
+            return
+        kept = [row for row, run in enumerate(self._runs) if run.trial != trial]
+        values, here, runs = self._fronts.values[kept], self._here[kept], [self._runs[row] for row in kept]
+        self._fronts = pareto.Fronts()
+        for losses in values.tolist():
+            self._fronts.add(tuple(losses))
+        self._here = np.concatenate((here, np.zeros(16, dtype=np.bool_)))
+        self._runs = runs
+        self._rows = {run.number: row for row, run in enumerate(runs) if here[row]}
+        self._known.clear()
+
     def promotion(self, above: Slot, eta: Fraction | None) -> Promote | None:
         if eta not in self._known:
             self._known[eta] = self._best(len(self._runs) if eta is None else places(len(self._runs), eta))

@@ -18,7 +18,7 @@ from typing import Any
 
 from search.actions import Fork, Promote, Sample, Wait
 from search.exploration import explored
-from search.history import Added, Ended, Event, History, Run, Slot
+from search.history import Added, Ended, Event, History, Invalidated, Run, Slot
 from search.points import points
 from search.schedulers.brackets import OUTSIDE
 from search.streams import Streams
@@ -46,8 +46,8 @@ class Pbt:
     resample: float = 0.25
 
     def next(self, history: History, new_trials: bool, streams: Streams) -> Sample | Promote | Fork | Wait | None:
-        populations = history.view(self, lambda: _Populations(self.population, self.steps))
-        samples = new_trials and not points(self.space, history).exhausted
+        populations = history.view(self, lambda: _Populations(self.population, self.steps), sees="schedule")
+        samples = new_trials and (bool(history.waiting) or not points(self.space, history).exhausted)
         for population in populations.live:
             for member in population.waiting:
                 if member.vacant or (member.failed and population.lost):
@@ -126,8 +126,8 @@ def segment_ends(fidelity: Fidelity, interval: float | None) -> tuple[float, ...
 class _Member:
     """A place in a population: the trial in it, with its last run, and its latest run that has succeeded, if any.
 
-    `rung` and `loss` are of the last run that has ended in this place, the loss of a failure infinite; a trial that
-    takes it over counts with them until it has ended a segment itself.
+    `rung` and `loss` are of the last run that has ended in this place, that of the trial `judged`, the loss of a
+    failure infinite; a trial that takes it over counts with them until it has ended a segment itself.
     """
 
     trial: int = -1
@@ -137,6 +137,7 @@ class _Member:
     latest: int | None = None
     rung: int = -1
     loss: float = inf
+    judged: int = -1
 
     @property
     def vacant(self) -> bool:
@@ -156,6 +157,16 @@ class _Population:
     def founder(self) -> _Member:
         """The place of the next new trial."""
         return next((m for m in self._members if m.vacant), None) or next(m for m in self.waiting if m.failed)
+
+    def drop(self, trial: int) -> bool:
+        """Makes of a member whose trial was invalidated one that has failed; whether there was one."""
+        found = False
+        for member in self._members:
+            if member.judged == trial:
+                member.loss, found = inf, True
+            if member.trial == trial:
+                member.latest, member.failed, found = None, not member.running, True
+        return found
 
     @property
     def waiting(self) -> list[_Member]:
@@ -221,13 +232,17 @@ class _Populations:
             case Ended(number, outcome) if number in self._member:
                 run, member = history.runs[number], self._member[number]
                 member.running = False
-                member.rung, member.loss = run.slot.rung, outcome.loss
+                member.rung, member.loss, member.judged = run.slot.rung, outcome.loss, run.trial
                 if isfinite(outcome.loss):
                     member.latest = number
                 else:
                     member.failed = True
                 if self._live[run.slot.bracket].over:
                     del self._live[run.slot.bracket]
+            case Invalidated(trial):
+                for bracket, population in list(self._live.items()):
+                    if population.drop(trial) and population.over:
+                        del self._live[bracket]
 
     def _place(self, run: Run) -> _Member:
         """That of the run which it continues, or, of a fork, whose place it takes."""

@@ -56,13 +56,17 @@ class Curve:
 
 
 class _BestResult:
-    """The view of the best loss of all results."""
+    """The view of the best loss of all results, at the highest fidelity that has any."""
 
     def __init__(self) -> None:
         self.loss = inf
+        self._fidelity: float = 0
 
     def apply(self, event: Event, history: History) -> None:
         match event:
             case Ended(number, outcome) if outcome.state is RunState.SUCCEEDED:
-                if history.runs[number].kind == "train":
-                    self.loss = min(self.loss, outcome.loss)
+                run = history.runs[number]
+                fidelity = run.fidelity or 0
+                if run.kind == "train" and fidelity >= self._fidelity:
+                    self.loss = min(self.loss, outcome.loss) if fidelity == self._fidelity else outcome.loss
+                    self._fidelity = fidelity

@@ -52,7 +52,7 @@ def brackets(history):
 
 def view(history, spec):
     scheduler = ALGORITHMS["dehb"].scheduler(spec.space, spec.algorithm.options)
-    return history.view(scheduler, lambda: _Brackets(scheduler))
+    return history.view(scheduler, lambda: _Brackets(scheduler), sees="schedule")
 
 
 def test_a_mutant_is_one_point_plus_a_share_of_the_difference_of_two():

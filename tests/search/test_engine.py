@@ -153,7 +153,7 @@ class Enqueued:
     def next(self, history, new_trials, streams):
         if history.trial_count:
             return Done("exhausted", "the queue is empty")
-        return Evaluate(Slot(fidelity=9), {"x": 0.25}, "supernet", {"rule": "enqueued"}) if new_trials else None
+        return Evaluate(Slot(fidelity=9), {"x": 0.25}, "supernet", {"rule": "given"}) if new_trials else None
 
 
 def test_a_scheduler_may_name_the_config_and_the_end(monkeypatch):
@@ -161,7 +161,7 @@ def test_a_scheduler_may_name_the_config_and_the_end(monkeypatch):
     monkeypatch.setitem(ALGORITHMS, "queue", row)
     history = History()
     assert ask_many(study("queue"), history, 2) == (
-        [Run(0, 0, {"x": 0.25}, Slot(fidelity=9), "supernet", {"rule": "enqueued"})],
+        [Run(0, 0, {"x": 0.25}, Slot(fidelity=9), "supernet", {"rule": "given"})],
         Done("exhausted", "the queue is empty"),
     )
     with pytest.raises(InvalidInput, match="at least 9"):

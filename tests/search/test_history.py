@@ -1,7 +1,19 @@
 import pytest
 
 from search import StudySpec
-from search.history import MOST_VIEWS, Added, Ended, History, Outcome, Reported, Run, RunState
+from search.history import (
+    MOST_VIEWS,
+    Added,
+    Ended,
+    Enqueued,
+    History,
+    Invalidated,
+    Outcome,
+    Reported,
+    Run,
+    RunState,
+    Slot,
+)
 from search.simulation import simulate
 
 
@@ -35,7 +47,9 @@ def test_the_first_word_on_the_end_of_a_run_stands():
     assert len(history.events) == 2
 
 
-@pytest.mark.parametrize("event", [added(1, 0), added(0, 1), Ended(0, Outcome(RunState.FAILED))])
+@pytest.mark.parametrize(
+    "event", [added(1, 0), added(0, 1), Ended(0, Outcome(RunState.FAILED)), Enqueued(1, {}), Invalidated(0)]
+)
 def test_events_that_skip_a_number_are_refused(event):
     with pytest.raises(AssertionError):
         History([event])
@@ -95,6 +109,42 @@ def test_the_views_last_asked_for_are_kept_and_others_folded_again():
     again = history.view("dropped", Count)
     assert again is not dropped
     assert again.seen == list(history.events) == history.view("kept", Count).seen
+
+
+TOLD = {"rule": "told"}
+
+
+def test_schedules_see_neither_replicates_nor_what_was_told_but_invalidations():
+    history = History([added(0, 0), added(1, 0, slot=Slot(replicate=1)), added(2, 1, origin=TOLD)])
+    success, cancelled = Outcome(RunState.SUCCEEDED, (1.0,)), Outcome(RunState.CANCELLED)
+    for run in (0, 2):
+        history.append(Ended(run, success))
+    trials = history.view("trials", Count)
+    assert [event.run for event in trials.seen[2:]] == [0, 2]
+    schedule = history.view("schedule", Count, sees="schedule")
+    assert schedule.seen == [added(0, 0), Ended(0, success)]
+
+    for event in (Invalidated(0), Ended(1, success)):
+        history.append(event)
+    assert history.view("schedule", Count, sees="schedule") is schedule
+    assert schedule.seen[2:] == [Invalidated(0)]
+    assert history.view("trials", Count).seen == [
+        added(0, 0), added(2, 1, origin=TOLD), Ended(0, cancelled), Ended(2, success),
+    ]  # fmt: skip
+    assert history.view("all", Count, sees="replicates").seen[-1] == Ended(1, cancelled)
+    again = History(history.events)
+    assert again.view("schedule", Count, sees="schedule").seen == schedule.seen
+    assert again.view("trials", Count).seen == history.view("trials", Count).seen
+
+
+def test_the_curve_of_an_invalidated_trial_is_kept_but_does_not_count():
+    history = History([added(0, 0), Reported(0, 1, (3.0,)), Invalidated(0)])
+    history.append(Reported(0, 1, (9.0,)))
+    history.append(Reported(0, 2, (2.0,)))
+    assert list(history.curve(0)) == []
+    assert [event for event in history.events if isinstance(event, Reported)] == [
+        Reported(0, 1, (3.0,)), Reported(0, 2, (2.0,)),
+    ]  # fmt: skip
 
 
 LEARNED = [{"config": {"x": place / 8}, "loss": place} for place in range(8)]

@@ -110,3 +110,20 @@ def test_a_bad_study_is_refused():
     with pytest.raises(InvalidInput) as caught:
         random(algorithm={"name": "randon"}, seed=-1)
     assert [problem.path for problem in caught.value.problems] == [("algorithm", "name"), ("seed",)]
+
+
+def test_people_enqueue_add_and_invalidate():
+    opt = random(budget={"max_runs": 2})
+    opt.enqueue({"x": 0.25})
+    added = opt.add({"x": 0.5}, {"loss": 0.1})
+    failed = opt.add({"x": 0.75}, failure="oom")
+    assert (opt.best().run, opt.best().config) == (added.number, {"x": 0.5})
+    assert opt.history.outcome(failed.number).failure == "oom"
+    served, other = opt.ask(), opt.ask()
+    assert (served.config, other.origin["rule"]) == ({"x": 0.25}, "uniform")
+    assert opt.ask() is None
+    opt.tell(served, {"loss": 0.2})
+    opt.invalidate(added.trial)
+    assert opt.best().run == served.number
+    with pytest.raises(InvalidInput, match="x: must be"):
+        opt.enqueue({"x": 2})

@@ -212,7 +212,7 @@ def test_stopped_trials_and_broken_constraints_are_taken_in(name):
             violation = 0.5 if number % 4 == 2 else 0.0
             losses = (value(run) - 100 * (violation > 0),)
             history.append(Ended(number, Outcome(RunState.SUCCEEDED, losses, violation=violation, bounded=(1.0,))))
-    record = history.view(_sampler_of(spec), lambda: pytest.fail("the sampler's own view is there"), replicates=False)
+    record = history.view(_sampler_of(spec), lambda: pytest.fail("the sampler's own view is there"))
     trials = record._storage.get_all_trials(record._storage.study)
     assert [trial.state.name for trial in trials[:3]] == ["COMPLETE", "PRUNED", "COMPLETE"]
     assert trials[1].intermediate_values == {2: pytest.approx(value(history.runs[1]))}

@@ -5,7 +5,23 @@ from dataclasses import replace
 
 import pytest
 
-from search import Added, Ended, History, Outcome, Reported, RunState, StudySpec, ask_many, should_stop
+from search import (
+    Added,
+    Ended,
+    Enqueued,
+    History,
+    Invalidated,
+    Outcome,
+    Reported,
+    Run,
+    RunState,
+    StudySpec,
+    ask_many,
+    enqueue,
+    invalidate,
+    should_stop,
+    told,
+)
 from search.replay import ROUNDING, Difference, Field, Record, Verified, verify
 from search.revision import carried
 from search.simulation import simulate
@@ -240,6 +256,67 @@ def test_what_is_carried_into_a_revised_space_is_no_decision():
 
     assert len(history.runs) == 60
     assert verify(Record(revised, history.events, finished=True)) == Verified(60 - before, 0)
+
+
+# --- what people added
+
+
+def meddled():
+    """A study with an enqueued config, a told trial and one that was invalidated."""
+    spec, history = study("tpe", fidelity=False), History()
+
+    def play(count):
+        for run in ask_many(spec, history, count)[0]:
+            history.append(Ended(run.number, result(run)))
+
+    play(5)
+    history.append(enqueue(spec, history, {"lr": 0.5, "kind": "a"}))
+    play(5)
+    run, outcome = told(spec, history, {"lr": 0.01, "kind": "a"}, {"loss": -1.0})
+    history.append(Added(run))
+    history.append(Ended(run.number, outcome))
+    play(5)
+    history.append(invalidate(history, run.trial))
+    play(40)
+    return Record(spec, history.events, finished=True)
+
+
+def test_what_people_added_is_given_and_what_follows_is_derived():
+    record = stored(meddled())
+    assert verify(record) == Verified(40, 0)
+
+
+def test_a_suggestion_that_would_have_been_an_enqueued_config_is_noticed():
+    record = meddled()
+    place = next(place for place, event in enumerate(record.events) if isinstance(event, Enqueued))
+    found = verify(replace(record, events=[*record.events[:place], *record.events[place + 1 :]]))
+    assert (found.run, found.decision) == (5, "suggestion")
+
+
+def test_a_trial_that_was_not_invalidated_leads_to_other_suggestions():
+    record = meddled()
+    found = verify(replace(record, events=[event for event in record.events if not isinstance(event, Invalidated)]))
+    assert found.decision == "suggestion"
+    assert found.run > 15
+
+
+@pytest.mark.parametrize(
+    ("event", "stored_as", "due"),
+    [
+        (Enqueued(3, {"lr": 0.5, "kind": "a"}), "config 3 enqueued", "config 0 enqueued"),
+        (Invalidated(7), "trial 7 invalidated", "trial 7 has not been added"),
+        (
+            Added(Run(4, 4, {"lr": 0.5, "kind": "a"}, origin={"rule": "told"})),
+            "told as run 4 of trial 4",
+            "told as run 1 of trial 1",
+        ),
+    ],
+)
+def test_what_was_added_under_a_wrong_number_is_out_of_order(event, stored_as, due):
+    record = record_of("random")
+    found = verify(replace(record, events=[record.events[0], event, *record.events[1:]]))
+    assert (found.decision, found.position) == ("order", 1)
+    assert found.fields == (Field(("decision",), stored_as, due),)
 
 
 # --- stops

@@ -65,5 +65,5 @@ def test_taken_configs_are_skipped():
 
 def test_a_trial_that_came_from_elsewhere_uses_up_no_point():
     spec, history = study(), History()
-    history.append(Added(Run(0, 0, {"x": 0.5, "y": 0.5, "z": 0.5}, origin={"rule": "enqueued"})))
+    history.append(Added(Run(0, 0, {"x": 0.5, "y": 0.5, "z": 0.5}, origin={"rule": "enqueued", "number": 0})))
     assert ask(spec, history).config == ask(spec, History()).config
