@@ -28,6 +28,7 @@ from service.checkpoints import Checkpoints
 from service.database import Database, sqlite_url
 from service.dispatcher import Dispatcher
 from service.lifecycle import create_study
+from service.models import DEFAULT_PROJECT_ID
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
 from service.states import StudyState
@@ -94,9 +95,9 @@ def stored(count: int) -> list[float]:
             while True:
                 dispatcher.step(0.2)
                 with database.session(write=False) as session:
-                    study = Studies(session).get("noop")
+                    study = Studies(session, DEFAULT_PROJECT_ID).get("noop")
                     if StudyState(study.state).finished:
-                        ends = [row.run.finished_at for row in Runs(session).all(study.id)]
+                        ends = [row.run.finished_at for row in Runs(session).page(study.id, 10_000)]
                         break
         finally:
             dispatcher.hand_over()

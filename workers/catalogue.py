@@ -29,7 +29,8 @@ TASK_METRICS: Mapping[Task, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """`shape` is that of one example without the batch: (channels, height, width) or (features,)."""
+    """`shape` is that of one example without the batch: (channels, height, width) or (features,). `sha256` is of the
+    bytes of inputs and labels as they are loaded: which data it was, wherever they were shipped from."""
 
     name: str
     title: str
@@ -41,6 +42,7 @@ class Dataset:
     licence: str
     source: str
     loader: str
+    sha256: str
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -123,6 +125,7 @@ DATASETS: Mapping[str, Dataset] = {
             source="E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning "
             "Repository, 1998 (its test part, as scikit-learn ships it)",
             loader="workers.data.digits:load",
+            sha256="8b3b6ae90863430bdef06a3f7d1ec2f6a905a53d3375655b18cf63780ad98772",
         ),
     )
 }

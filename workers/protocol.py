@@ -39,6 +39,18 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one attempt may take at most; None is no limit.
+
+    `seconds` count from `Started`; an attempt beyond them ends as TIMEOUT. `memory_bytes` bound the resident memory of
+    the worker that carries the attempt out, with all its child processes; an attempt beyond them ends as OOM.
+    """
+
+    seconds: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """One attempt at one run, complete: a worker needs nothing else.
 
@@ -47,6 +59,9 @@ class Assignment:
     `fidelity` is `(name, value, maximum)`, cumulative: a resumed training starts at the checkpoint's own step.
     `seed` is the trial's: all its runs share it, so that a continued training equals an uninterrupted one.
     `resume_from` and `checkpoint` are file paths: where to continue from, where to save at the end.
+    `log` is the file that captures what a command writes to its stdout and stderr; None keeps nothing.
+    `store` is where these files lie if not on a disk that all workers share: an address for fsspec, in which the paths
+    are keys. Objectives never see it: `workers.staging` brings the files to this machine and back.
     """
 
     key: str
@@ -58,6 +73,9 @@ class Assignment:
     checkpoint: Path | None = None
     task: Literal["train", "test"] = "train"
     resources: Resources = field(default_factory=Resources)
+    limits: Limits = field(default_factory=Limits)
+    log: Path | None = None
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +129,20 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What an attempt took: seconds of CPU time, and GPUs times seconds held."""
+
+    cpu_seconds: float
+    gpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
+    """`provenance` is JSON: the code, the libraries and the machine that carry the attempt out, and its resources."""
+
     key: str
     worker: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +158,21 @@ class Finished:
     key: str
     result: Result
     stopped: bool = False
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt ended badly. `failure` LOST means the worker vanished: the run deserves a new attempt."""
+    """The attempt ended badly. `failure` LOST means the worker vanished: the run deserves a new attempt.
+
+    `cost` is None where nobody is left who knows it.
+    """
 
     key: str
     failure: FailureClass
     message: str
     traceback: str = ""
+    cost: Cost | None = None
 
 
 PoolEvent = Started | Reported | Finished | Failed

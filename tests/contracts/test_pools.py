@@ -1,20 +1,24 @@
 """What every pool promises, whatever it runs on: the same suite for the threads of the process and for Ray."""
 
+import json
 import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+import psutil
 import pytest
 
-from workers.protocol import Assignment, Failed, FailureClass, Finished, Reported, Resources, Started
+from workers.protocol import Assignment, Failed, FailureClass, Finished, Limits, Reported, Resources, Started
 
 PROBES = Path(__file__).parents[1] / "workers" / "pools"
 WORKERS = 2
 KEYS = count()
 ONE = Resources()
+LEASE_SECONDS = 10.0  # shorter than a service's, longer than a busy machine delays an answer
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ def probes_path():
 def shared_ray_pool(probes_path):
     from workers.pools.ray_pool import RayPool
 
-    pool = RayPool(workers=WORKERS, objectives="pool_probes:OBJECTIVES")
+    pool = RayPool(workers=WORKERS, objectives="pool_probes:OBJECTIVES", lease_seconds=LEASE_SECONDS)
     yield pool
     pool.shutdown()
 
@@ -63,8 +67,9 @@ def pool(request):
     return request.getfixturevalue(f"{request.param}_pool")
 
 
-def assignment(kind, *, task="train", resources=ONE, **options):
-    return Assignment(f"run-{next(KEYS)}", {"type": kind, **options}, config={}, seed=0, task=task, resources=resources)
+def assignment(kind, *, task="train", resources=ONE, limits=Limits(), **options):
+    key, objective = f"run-{next(KEYS)}", {"type": kind, **options}
+    return Assignment(key, objective, config={}, seed=0, task=task, resources=resources, limits=limits)
 
 
 def submit(pool, kind, **options):
@@ -94,6 +99,17 @@ def result_of(pool, key):
     return end.result.metrics
 
 
+def gone(process, *, seconds=30.0):
+    """Whether the process ends in time; one that nobody has yet collected has ended."""
+    deadline = time.monotonic() + seconds
+    with suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+    return True
+
+
 def until_reported(pool, *keys):
     return poll_until(pool, lambda events: {e.key for e in events if isinstance(e, Reported)} >= set(keys))
 
@@ -101,7 +117,7 @@ def until_reported(pool, *keys):
 def test_a_run_starts_reports_and_finishes(pool):
     key = submit(pool, "count", steps=3)
     started, *reports, finished = until_ended(pool, key)
-    assert started == Started(key, started.worker)
+    assert started == Started(key, started.worker, started.provenance)
     assert [(e.key, e.report.step, e.report.metrics) for e in reports] == [(key, n, {"value": n}) for n in (1, 2, 3)]
     assert finished.key == key
     assert finished.result.metrics["value"] == 3
@@ -258,6 +274,49 @@ def test_unknown_and_ended_keys_are_ignored(pool):
     assert pool.poll(0.0) == []
 
 
+def test_a_run_whose_time_is_up_ends_as_timeout(pool):
+    key = submit(pool, "deaf", limits=Limits(seconds=0.5))
+    started, reported, failed = until_ended(pool, key)
+    assert (type(started), type(reported)) == (Started, Reported)
+    assert (failed.failure, failed.message) == (FailureClass.TIMEOUT, "the run took longer than its limit of 0.5 s")
+    assert pool.capacity(ONE) == WORKERS
+    others = [submit(pool, "count"), submit(pool, "count")]
+    events = until_ended(pool, *others)
+    assert {e.key for e in events} == set(others)
+    assert len([e for e in events if isinstance(e, Finished)]) == 2
+
+
+def test_the_time_limit_is_each_runs_own(pool):
+    limited = submit(pool, "count", steps=10_000, seconds=0.05, limits=Limits(seconds=0.5))
+    free = submit(pool, "count", steps=30, seconds=0.05, limits=Limits(seconds=600))
+    ends = {e.key: e for e in until_ended(pool, limited, free) if isinstance(e, Finished | Failed)}
+    assert ends[limited].failure is FailureClass.TIMEOUT
+    assert ends[free].result.metrics["value"] == 30
+
+
+def test_the_start_tells_where_and_with_what(pool):
+    started = until_ended(pool, submit(pool, "count", resources=Resources(cpus=2)))[0]
+    told = json.loads(json.dumps(started.provenance))
+    assert told["packages"]["numpy"]
+    assert told["host"]["name"] == started.worker.rpartition("/")[0]
+    assert told["resources"]["cpus"] == 2
+    assert told["resources"]["gpus"] == 0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_end_tells_what_the_run_took(pool, fails):
+    end = until_ended(pool, submit(pool, "burns", seconds=0.3, fails=fails))[-1]
+    assert isinstance(end, Failed if fails else Finished)
+    assert 0.3 <= end.cost.cpu_seconds < 3
+    assert end.cost.gpu_seconds == 0
+
+
+def test_what_one_run_took_is_not_charged_to_the_next(pool):
+    until_ended(pool, submit(pool, "burns", seconds=1.0))
+    end = until_ended(pool, submit(pool, "burns", seconds=0.1))[-1]
+    assert end.cost.cpu_seconds < 1.0
+
+
 def test_poll_waits_for_the_first_event_and_not_longer_than_told(pool):
     before = time.monotonic()
     assert pool.poll(0.2) == []
@@ -311,6 +370,49 @@ def test_a_vanished_worker_loses_its_run_and_is_replaced(ray_pool, cause):
     others = [submit(ray_pool, "count"), submit(ray_pool, "count")]
     ends = [e for e in until_ended(ray_pool, *others) if isinstance(e, Finished)]
     assert len(ends) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["during a run", "before the run"])
+def test_a_worker_that_hangs_loses_its_run_and_is_replaced(ray_pool, moment):
+    if moment == "during a run":
+        key = submit(ray_pool, "hoards", bytes=1)
+        started, reported = until_reported(ray_pool, key)
+        hung = psutil.Process(int(started.worker.rpartition("/")[2]))
+        child = psutil.Process(int(reported.report.metrics["child"]))
+        hung.suspend()
+    else:
+        hung = child = psutil.Process(int(result_of(ray_pool, submit(ray_pool, "count"))["pid"]))
+        hung.suspend()
+        key = submit(ray_pool, "count")
+    failed = until_ended(ray_pool, key)[-1]
+    assert (failed.failure, failed.message) == (FailureClass.LOST, "the worker gave no sign of life for 10 s")
+    assert ray_pool.capacity(ONE) == WORKERS
+    others = [submit(ray_pool, "count"), submit(ray_pool, "count")]
+    assert len([e for e in until_ended(ray_pool, *others) if isinstance(e, Finished)]) == 2
+    assert gone(hung)
+    assert gone(child), "what the worker started ends with it"
+
+
+@pytest.mark.slow
+def test_a_run_that_holds_more_memory_than_it_may_ends_as_oom(ray_pool):
+    limits = Limits(memory_bytes=600_000_000)
+    within = submit(ray_pool, "count", steps=60, seconds=0.1, limits=limits)  # long enough for signs of life
+    beyond = submit(ray_pool, "hoards", bytes=650_000_000, limits=limits)
+    events = until_ended(ray_pool, within, beyond)
+    (failed,) = [e for e in events if isinstance(e, Failed)]
+    assert (failed.key, failed.failure) == (beyond, FailureClass.OOM)
+    assert failed.message.endswith(" MB; its limit is 600 MB")
+    assert failed.cost.cpu_seconds > 0
+    assert ray_pool.capacity(ONE) == WORKERS
+    (child,) = [int(e.report.metrics["child"]) for e in events if isinstance(e, Reported) and e.key == beyond]
+    assert not psutil.pid_exists(child) or gone(psutil.Process(child))
+
+
+@pytest.mark.slow
+def test_the_cpu_time_of_child_processes_is_the_runs(ray_pool):
+    end = until_ended(ray_pool, submit(ray_pool, "burns", seconds=0.5, child=True))[-1]
+    assert end.cost.cpu_seconds >= 0.5
 
 
 @pytest.mark.slow

@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 
+from workers import provenance
 from workers.pools.failures import failed
 from workers.protocol import (
     Assignment,
+    Cost,
     Failure,
     FailureClass,
     Finished,
@@ -29,6 +31,7 @@ from workers.protocol import (
     Started,
     Stop,
 )
+from workers.staging import staged
 
 
 def worker_name() -> str:
@@ -37,16 +40,23 @@ def worker_name() -> str:
 
 
 def attempt(
-    assignment: Assignment, objectives: Mapping[str, Objective], stop_asked: Callable[[], bool]
+    assignment: Assignment,
+    objectives: Mapping[str, Objective],
+    stop_asked: Callable[[], bool],
+    cpu_seconds: Callable[[], float],
 ) -> Iterator[PoolEvent]:
     """Carries out the assignment: yields `Started`, any `Reported`, and exactly one `Finished` or `Failed`.
 
     Metrics leave as plain finite floats; the first one that is not finite ends the attempt as diverged. `stop_asked`
-    is read after every report.
+    is read after every report. `cpu_seconds` is the clock of the CPU time that counts as the attempt's.
     """
     key = assignment.key
-    started = time.monotonic()
-    yield Started(key, worker_name())
+    started, cpu_started = time.monotonic(), cpu_seconds()
+
+    def cost() -> Cost:
+        return Cost(cpu_seconds() - cpu_started, assignment.resources.gpus * (time.monotonic() - started))
+
+    yield Started(key, worker_name(), provenance.of_attempt(assignment))
     steps = _steps(assignment, objectives)
     answer: Stop | None = None
     while True:
@@ -54,7 +64,7 @@ def attempt(
             step = _checked(steps.send(answer))
         # The border between the objective and the service: whatever it raises ends this run and nothing else.
         except (Exception, SystemExit) as error:  # noqa: BLE001
-            yield failed(key, error)
+            yield replace(failed(key, error), cost=cost())
             with contextlib.suppress(Exception):  # the verdict stands, whatever the objective's clean-up raises
                 steps.close()
             return
@@ -63,7 +73,7 @@ def attempt(
                 yield Reported(key, replace(step, seconds=time.monotonic() - started))
                 answer = "stop" if stop_asked() else None
             case Result():
-                yield Finished(key, step, stopped=answer is not None)
+                yield Finished(key, step, stopped=answer is not None, cost=cost())
                 return
 
 
@@ -75,10 +85,11 @@ def _steps(
     if name not in objectives:
         known = ", ".join(objectives)
         raise Failure(FailureClass.ERROR, f"this worker knows no objective {name!r}; it has {known}")
-    if assignment.task == "test":
-        yield Result(objectives[name].test(assignment))
-    else:
-        yield (yield from objectives[name].train(assignment))
+    with staged(assignment) as files:
+        if assignment.task == "test":
+            yield Result(objectives[name].test(files.assignment))
+        else:
+            yield (yield from files.saved(objectives[name].train(files.assignment)))
 
 
 def _checked(step: Report | Result) -> Report | Result:

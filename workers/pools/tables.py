@@ -18,6 +18,13 @@ class Warmable(Protocol):
     def warm(self) -> None: ...
 
 
+@runtime_checkable
+class Killable(Protocol):
+    """An objective whose attempts can be ended from another thread: it carries them out in processes of their own."""
+
+    def kill(self, key: str) -> None: ...
+
+
 def load(reference: str) -> Mapping[str, Objective]:
     """The table that `module:attribute` names."""
     module, _, attribute = reference.partition(":")

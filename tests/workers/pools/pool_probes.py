@@ -1,6 +1,8 @@
 """Objectives that go well or badly in known ways. A table that Ray workers import by reference, like any other."""
 
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -88,6 +90,32 @@ def deaf(assignment):
     return Result({})
 
 
+def burns(assignment):
+    """Takes so many seconds of CPU time, in its own thread or in a child process."""
+    seconds = assignment.objective["seconds"]
+    if assignment.objective.get("child"):
+        loop = f"import time\nwhile time.process_time() < {seconds}: pass"
+        subprocess.run([sys.executable, "-c", loop], check=True)
+    else:
+        start = time.thread_time()
+        while time.thread_time() - start < seconds:
+            pass
+    yield Report(1, {"value": 1.0})
+    if assignment.objective.get("fails"):
+        raise ValueError("burnt out")
+    return Result({"value": 1.0})
+
+
+def hoards(assignment):
+    """Has a child process hold so much memory, reports its process id and stays."""
+    hold = f"import time; held = b'x' * {assignment.objective['bytes']}; print(flush=True); time.sleep(3600)"
+    child = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    yield Report(1, {"child": child.pid})
+    time.sleep(3600)
+    return Result({})
+
+
 OBJECTIVES = {
     "count": Probe(count),
     "numpy": Probe(numpy_scalars),
@@ -104,4 +132,6 @@ OBJECTIVES = {
     "leaves": Probe(leaves),
     "dies": Probe(dies),
     "deaf": Probe(deaf),
+    "burns": Probe(burns),
+    "hoards": Probe(hoards),
 }
