@@ -11,6 +11,8 @@ from typing import Any
 
 from spaces.checks import unknown
 from spaces.errors import Problem
+from workers.objectives.command import CommandObjective
+from workers.objectives.external import ExternalObjective
 from workers.objectives.function import FunctionObjective
 from workers.objectives.train import TrainObjective
 from workers.protocol import Objective
@@ -18,7 +20,14 @@ from workers.protocol import Objective
 OBJECTIVES: Mapping[str, Objective] = {
     "train": TrainObjective(),
     "function": FunctionObjective(),
+    "command": CommandObjective(),
+    "external": ExternalObjective(),
 }
+
+
+def runs_on_pool(objective: Mapping[str, Any]) -> bool:
+    """Whether a pool carries out the runs of a study with this objective, rather than workers outside."""
+    return not isinstance(OBJECTIVES[objective["type"]], ExternalObjective)
 
 
 def check(study: Mapping[str, Any]) -> list[Problem]:
