@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from migrations.upgrade import upgrade
+from migrations.upgrade import head, revisions, upgrade
 from service.database import Database
-from service.models import utcnow
+from service.models import DEFAULT_PROJECT, DEFAULT_PROJECT_ID, Project, utcnow
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
 from service.repositories.standings import Standings
 from service.repositories.studies import Studies
+
+REVISIONS = ("0001", "0002")
+"""All released ones but the last."""
 
 SPEC = {"metrics": [{"name": "accuracy", "direction": "maximize"}]}
 RESULTS = [(0, 1, 0.5), (1, 1, 0.9), (2, 1, 0.7), (1, 3, 0.6), (0, 3, 0.8)]
@@ -46,26 +49,51 @@ def fill(connection: sa.Connection) -> None:
     add("evaluations", study_id=1, run=4, trial=0, metrics={"accuracy": 0.75}, created_at=now)
 
 
+def lead(connection: sa.Connection) -> None:
+    """Who leads that study, as revisions from 0002 on store it; 0001 left it to be found out."""
+    tables = sa.MetaData()
+    tables.reflect(connection)
+    now = utcnow()
+    for place, run in enumerate((0, 1, 3, 4)):
+        row = {"study_id": 1, "place": place, "run": run, "event": 2 * run + 2, "created_at": now}
+        connection.execute(sa.insert(tables.tables["incumbents"]).values(**row))
+    standing = {"run": 4, "metrics": {"accuracy": 0.8}, "results": 1, "confirmed": True, "feasible": True}
+    connection.execute(sa.update(tables.tables["studies"]).values(standing={**standing, "schedule": []}))
+
+
+def test_every_revision_is_upgraded_from() -> None:
+    assert [*REVISIONS, head()] == sorted(revisions()), "a revision that is released needs its line in REVISIONS"
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_a_study_of_the_first_revision_is_all_there(kind: str, new_empty_database_url: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_study_of_an_earlier_revision_is_all_there(
+    kind: str, revision: str, new_empty_database_url: Callable[[str], str]
+) -> None:
     database = Database(new_empty_database_url(kind))
     with database.engine.begin() as connection:
-        upgrade(connection, "0001")
+        upgrade(connection, revision)
         fill(connection)
+        if revision > "0001":
+            lead(connection)
     database.migrate()
 
     database.ping()
     with database.session(write=False) as session:
-        study = Studies(session).get("old")
+        study = Studies(session, DEFAULT_PROJECT_ID).get("old")
         leader = Standings(session).leader(study)
         assert leader
         assert (leader.row.run.number, leader.metrics) == (4, {"accuracy": 0.8, "loss": 1.0})
         assert leader.standing.confirmed
         assert Standings(session).numbers(1) == [0, 1, 3, 4]
-        assert len(Runs(session).all(1)) == len(RESULTS)
-        assert len(Reports(session).all(1)) == len(RESULTS)
+        assert len(Runs(session).page(1, 10_000)) == len(RESULTS)
+        assert len(Reports(session).after(1, 0)) == len(RESULTS)
         assert Runs(session).attempt(leader.row.run).token == "t4"
         assert Runs(session).evaluation(1)
+        assert study.counts == {"succeeded": len(RESULTS)}
+        assert (study.trials, study.fidelity) == (3, sum(fidelity for _, fidelity, _ in RESULTS))
+        assert study.priority == 0
+        assert session.get_one(Project, DEFAULT_PROJECT_ID).name == DEFAULT_PROJECT
     database.dispose()
 
 
