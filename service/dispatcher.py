@@ -8,37 +8,45 @@ stored before the history knows it, so the cached history is never ahead of the 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from search.history import RunState
 from service.checkpoints import Checkpoints
-from service.database import Database, DatabaseUnavailable
-from service.engagement import Engagement, engage
+from service.database import Database, DatabaseUnavailable, Session
+from service.engagement import Engagement, engage, weight_of
+from service.external.work import External
 from service.lifecycle import close_study
 from service.models import Study, utcnow
+from service.observability.context import bound
 from service.planner import Planner
 from service.recorder import Recorder
 from service.repositories.events import Events
+from service.repositories.owned import Glance, Owned
 from service.repositories.runs import Runs
-from service.repositories.studies import Studies
 from service.states import AttemptState, StudyState
+from service.study_work import StudyWork
+from service.tracking import Tracked, tracked
 from spaces.errors import InvalidInput
-from workers.protocol import Pool, PoolEvent
+from workers.objectives import runs_on_pool
+from workers.protocol import Failed, Finished, Pool, PoolEvent, Resources
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
+SWEEP_SECONDS = 1.0
 LEASE_SECONDS = 15.0
+ROUND_OFF = 1e-9
 
 
 class Dispatcher:
-    """Owns studies by lease and drives them to their end.
+    """Owns studies by lease and drives them to their end; those of people's own workers it only looks after.
 
     `exclusive` says that no other dispatcher can be alive (one process on an embedded database), so that the leases of
     a killed predecessor need not run out first. Not thread-safe: everything happens in the thread that calls `run`.
@@ -51,6 +59,7 @@ class Dispatcher:
         checkpoints: Checkpoints,
         *,
         lease_seconds: float = LEASE_SECONDS,
+        renewal_seconds: float | None = None,
         exclusive: bool = False,
     ) -> None:
         self.database = database
@@ -58,13 +67,17 @@ class Dispatcher:
         self.checkpoints = checkpoints
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.lease_seconds = lease_seconds
+        self.renewal_seconds = renewal_seconds or lease_seconds / 3
         self.exclusive = exclusive
         self._engagements: dict[int, Engagement] = {}
         self._inbox: list[PoolEvent] = []
         self._next_look = 0.0
         self._next_renewal = 0.0
+        self._next_sweep = 0.0
         self._tidied = False
-        self._turn = 0
+        self._listening_since = utcnow()
+        self.metrics = database.telemetry.metrics
+        self.traces = database.telemetry.traces
 
     def run(self, stopping: threading.Event) -> None:
         """Works until `stopping` is set, then gives everything back so that another dispatcher can go on."""
@@ -74,24 +87,30 @@ class Dispatcher:
             except DatabaseUnavailable as error:
                 log.warning("the dispatcher waits for the database: %s", error)
                 stopping.wait(1.0)
+                self._listening_since = utcnow()
         self.hand_over()
 
     def step(self, timeout: float) -> None:
         """One turn of the loop; waits up to `timeout` seconds for something to happen."""
         self._look()
         self._inbox += self.pool.poll(timeout)
+        began = time.perf_counter()
+        busy = bool(self._inbox)
         self._record()
-        self._fill()
+        busy |= self._fill()
+        if busy:
+            self.metrics.turned(time.perf_counter() - began)
 
     def hand_over(self) -> None:
         """Ends the attempts under way, makes their runs pending again and releases the leases."""
         for engagement in self._engagements.values():
             self._kill(engagement)
         with self.database.session() as session:
-            for study in Studies(session).owned(self.owner):
+            for study in Owned(session).owned(self.owner):
                 study.bank(utcnow(), worked=True)
-                _recover(study, Runs(session), Events(session), AttemptState.PREEMPTED)
-            Studies(session).release(self.owner)
+                if runs_on_pool(study.spec["objective"]):
+                    _recover(study, Runs(session), Events(session), AttemptState.PREEMPTED)
+            Owned(session).release(self.owner)
         self._engagements.clear()
 
     def _look(self) -> None:
@@ -100,50 +119,96 @@ class Dispatcher:
         if now < self._next_look:
             return
         self._next_look = now + POLL_SECONDS
+        busy = sum(engagement.under_way for engagement in self._engagements.values())
+        self.metrics.pool(free=self.pool.capacity(Resources()), busy=busy)
         with self.database.session(write=False) as session:
-            studies = {study.id: study for study in Studies(session).unfinished()}
+            studies = {study.id: study for study in Owned(session).unfinished()}
         for study_id in list(self._engagements):
-            study = studies.get(study_id)
-            if study is None or study.owner != self.owner:
+            glance = studies.get(study_id)
+            if glance is None or glance.owner != self.owner:
                 self._let_go(study_id)
             else:
-                _observe(self._engagements[study_id], study)
+                _observe(self._engagements[study_id], glance)
         free = [study for study in studies.values() if study.id not in self._engagements and self._is_free(study)]
         if free or now >= self._next_renewal:
             self._claim()
-            self._next_renewal = now + self.lease_seconds / 3
+            self._next_renewal = now + self.renewal_seconds
+        if now >= self._next_sweep:
+            self._sweep(studies)
+            self._next_sweep = now + SWEEP_SECONDS
 
-    def _is_free(self, study: Study) -> bool:
+    def _is_free(self, study: Glance) -> bool:
         expired = study.lease_expires is None or study.lease_expires < utcnow()
         return self.exclusive or expired or study.owner in (None, self.owner)
 
     def _claim(self) -> None:
         fresh: list[Engagement] = []
         with self.database.session() as session:
-            runs, events = Runs(session), Events(session)
-            claimed = Studies(session).claim(self.owner, utcnow(), self.lease_seconds, exclusive=self.exclusive)
+            claimed = Owned(session).claim(self.owner, utcnow(), self.lease_seconds, exclusive=self.exclusive)
             for study in claimed:
                 study.bank(utcnow(), worked=study.id in self._engagements)
                 if study.id in self._engagements:
                     continue
-                _recover(study, runs, events, AttemptState.LOST)
                 try:
-                    engagement = engage(runs, study)
+                    engagement = self._engage(session, study)
                 except InvalidInput as error:
                     close_study(session, study, StudyState.FAILED, f"the study is not valid any more: {error}")
                     continue
                 _observe(engagement, study)
                 fresh.append(engagement)
+        shares = [engagement.share for engagement in self._engagements.values() if engagement.active]
+        for engagement in fresh:  # it has missed nothing: it begins where the others are
+            engagement.share = min(shares, default=0.0)
         self._engagements.update({engagement.study_id: engagement for engagement in fresh})
         self._tidy(self.checkpoints.studies() if not self._tidied else [])
         self._tidied = True
+
+    def _engage(self, session: Session, study: Study) -> Engagement:
+        """Takes a study on. What a former owner left behind is to be started anew. Raises InvalidInput."""
+        if not runs_on_pool(study.spec["objective"]):
+            return engage(study, Tracked.of(study))  # of most of them, its history will never be needed
+        _recover(study, Runs(session), Events(session), AttemptState.LOST)
+        session.flush()
+        return engage(study, tracked(session, study))
+
+    def _sweep(self, studies: Mapping[int, Glance]) -> None:
+        """Looks after the studies of people's own workers: leases that have run out, studies that are over."""
+        mine = {key: engagement for key, engagement in self._engagements.items() if not engagement.on_pool}
+        if not mine:
+            return
+        with self.database.session(write=False) as session:
+            overdue = set(Owned(session).overdue(mine, utcnow()))
+        for study_id, engagement in mine.items():
+            glance = studies.get(study_id)
+            if glance is None:
+                continue
+            resting = not glance.counts.get(RunState.PENDING) and not glance.counts.get(RunState.RUNNING)
+            changed = glance.last_event != engagement.swept
+            timed = engagement.limits.seconds is not None and bool(glance.counts.get(RunState.RUNNING))
+            if study_id in overdue or (resting and changed) or engagement.out_of_time or timed:
+                self._settle(engagement)
+
+    def _settle(self, engagement: Engagement) -> None:
+        with self._working_on(engagement, "settle"):
+            with self.database.session() as session:
+                study = Owned(session).lock(engagement.study_id)
+                engagement.tracked.catch_up(session, study)
+                work = StudyWork(
+                    session, study, engagement.tracked, self.checkpoints, listening_since=self._listening_since
+                )
+                if study.owner == self.owner:
+                    External(work).settle()
+                given_up = work.conclude()
+            engagement.tracked.seq = engagement.swept = study.last_event
+            for name in given_up:
+                self.checkpoints.remove(name)
 
     def _tidy(self, ids: Collection[int]) -> None:
         """Removes the checkpoints of studies that have ended, but those of their best runs."""
         if not ids:
             return
         with self.database.session(write=False) as session:
-            finished = Studies(session).finished_among(ids)
+            finished = Owned(session).finished_among(ids)
             kept = {study_id: Runs(session).kept_checkpoints(study_id) for study_id in finished}
         for study_id, names in kept.items():
             self.checkpoints.keep_only(study_id, names)
@@ -160,45 +225,72 @@ class Dispatcher:
                 batches.setdefault(holders[event.key].study_id, []).append(event)
         self._inbox = [event for batch in batches.values() for event in batch]
         for study_id, batch in batches.items():
-            with self._isolated(self._engagements[study_id]):
+            with self._working_on(self._engagements[study_id], "record"):
                 with self.database.session() as session:
-                    study = Studies(session).lock(study_id)
+                    study = Owned(session).lock(study_id)
                     recorder = Recorder(session, study, self._engagements[study_id], self.checkpoints)
                     if study.owner == self.owner:
                         recorder.record(batch)
                 recorder.commit()
+                for event in batch:
+                    if isinstance(event, Finished | Failed):
+                        self.traces.end(event.key, "succeeded" if isinstance(event, Finished) else event.failure)
                 for key in recorder.to_stop:
                     self.pool.stop(key)
+                for key in recorder.to_kill:
+                    self.pool.kill(key)
             self._inbox = self._inbox[len(batch) :]
 
-    def _fill(self) -> None:
-        """Gives free workers to the studies: to those with the fewest runs under way, then to who waited longest."""
-        wanting = [engagement for engagement in self._engagements.values() if engagement.wants_work]
-        for position, engagement in enumerate(sorted(wanting, key=lambda e: (e.under_way, e.served, e.study_id))):
-            share = -(-self.pool.capacity(engagement.resources) // (len(wanting) - position))
+    def _fill(self) -> bool:
+        """Gives free workers to the studies, by their weights: to those with the fewest runs under way, then to those
+        that have been given least so far. Whether there was anything to do."""
+        wanting = [one for one in self._engagements.values() if one.on_pool and one.wants_work]
+        wanting.sort(key=lambda one: (one.under_way / one.weight, one.share, one.study_id))
+        weights = sum(one.weight for one in wanting)
+        busy = False
+        for engagement in wanting:
+            share = math.ceil(self.pool.capacity(engagement.resources) * engagement.weight / weights - ROUND_OFF)
+            weights -= engagement.weight
             room = min(share, engagement.room)
             if engagement.out_of_time:
                 for key in engagement.keys:
                     self.pool.stop(key)
-            elif room == 0 and (engagement.under_way or engagement.waiting):
+            elif room == 0 and not engagement.changed and (engagement.under_way or engagement.waiting):
                 continue
+            busy = True
             self._plan(engagement, room)
+        return busy
 
     def _plan(self, engagement: Engagement, room: int) -> None:
         """Decides on up to `room` runs, stores them, then submits them."""
-        with self._isolated(engagement):
+        with self._working_on(engagement, "plan"):
             with self.database.session() as session:
-                study = Studies(session).lock(engagement.study_id)
+                study = Owned(session).lock(engagement.study_id)
                 if study.owner != self.owner or study.state != StudyState.ACTIVE:
                     engagement.active = False
                     return
                 planner = Planner(session, study, engagement, self.checkpoints, self.owner)
                 planner.plan(room)
             planner.commit()
+            for key in planner.to_kill:  # somebody has ended these runs
+                self.pool.kill(key)
             for assignment in planner.assignments:
                 self.pool.submit(assignment)
-                self._turn += 1
-                engagement.served = self._turn
+                self.traces.begin(assignment.key, "attempt", **{"assay.study": engagement.name})
+            if planner.assignments:
+                self.metrics.assigned("pool", len(planner.assignments))
+                engagement.share += len(planner.assignments) / engagement.weight
+
+    @contextmanager
+    def _working_on(self, engagement: Engagement, what: str) -> Iterator[None]:
+        """`_isolated`, with the study's name in the log and a span of its own."""
+        attributes = {"assay.study": engagement.name}
+        with (
+            bound(study=engagement.name),
+            self._isolated(engagement),
+            self.traces.span(f"dispatch.{what}", **attributes),
+        ):
+            yield
 
     @contextmanager
     def _isolated(self, engagement: Engagement) -> Iterator[None]:
@@ -210,14 +302,16 @@ class Dispatcher:
             yield
         except DatabaseUnavailable:
             engagement.stale, engagement.settled = True, False
+            engagement.tracked.forget()
             raise
         except Exception as error:  # whatever it is, only this study may suffer
             log.exception("study %s failed", engagement.name)
             self._kill(engagement)
             engagement.keys.clear()
             engagement.test_key, engagement.stale = None, True
+            engagement.tracked.forget()
             with self.database.session() as session:
-                study = Studies(session).lock(engagement.study_id)
+                study = Owned(session).lock(engagement.study_id)
                 if not StudyState(study.state).finished:
                     close_study(session, study, StudyState.FAILED, f"a fault of the service: {error!r}")
             engagement.active = False
@@ -229,14 +323,17 @@ class Dispatcher:
     def _kill(self, engagement: Engagement) -> None:
         for key in engagement.all_keys:
             self.pool.kill(key)
+            self.traces.end(key, "killed")
 
 
-def _observe(engagement: Engagement, study: Study) -> None:
+def _observe(engagement: Engagement, study: Glance | Study) -> None:
     """Takes over what others changed in the study's row."""
     active = study.state == StudyState.ACTIVE
-    if active and not engagement.active:
-        engagement.settled = False
+    if (active and not engagement.active) or study.last_event > engagement.seen:
+        engagement.settled, engagement.retry_at, engagement.changed = False, 0.0, True
+        engagement.seen = study.last_event
     engagement.active = active
+    engagement.weight = weight_of(study.priority)
     limit = engagement.spec.budget.max_seconds
     if limit is not None and not engagement.out_of_time and study.elapsed(utcnow()) >= limit:
         engagement.out_of_time, engagement.settled = True, False

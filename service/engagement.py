@@ -1,22 +1,26 @@
-"""One study in the hands of the dispatcher: its cached history and its attempts that are under way.
+"""One study in the hands of the dispatcher: what it knows of it, and its attempts that are under way.
 
 Everything here can be rebuilt from the database; nothing here is the truth.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from search import StudySpec, judge, reported, stream
-from search.history import Added, Ended, Event, History, Outcome, RunState, Slot
-from search.history import Run as Decision
-from service.database import Session
+from search import StudySpec, stream
+from service.datasets.references import objective_for_worker
+from service.lifecycle import COMMAND
+from service.logs import log_path
 from service.models import Json, Run, Study
-from service.repositories.reports import Reports
-from service.repositories.runs import RunRow, Runs
-from service.specs import search_spec
-from workers.protocol import Assignment, Resources
+from service.repositories.runs import RunRow
+from service.store import Store
+from service.tracking import Tracked, restore_fidelity
+from workers.objectives import runs_on_pool
+from workers.protocol import Assignment, Limits, Resources
+
+MEGABYTE = 2**20
 
 
 @dataclass(slots=True)
@@ -24,15 +28,19 @@ class Engagement:
     """`keys` maps the pool's key of an attempt to its run; `pending` holds runs that no worker has yet.
 
     `settled` says that the algorithm has nothing more to start until a run ends. `stale` says that this may differ from
-    what is stored; it is read again before it is used. `served` is the turn in which the study was last given workers.
+    what is stored; it is read again before it is used. `seen` is the last event that was looked at: when there are
+    newer ones, somebody else has changed the study, and has `changed` it until that was looked into: what is under way
+    may have been ended. `swept` is the last event looked at of those that the pool does not carry out.
+    `share` is how much it has been given, in runs per weight. Nothing can be started before the clock shows `retry_at`.
     """
 
     study_id: int
     name: str
     objective: Json
     resources: Resources
-    spec: StudySpec
-    history: History
+    limits: Limits
+    weight: float
+    tracked: Tracked
     keys: dict[str, int] = field(default_factory=dict)
     pending: list[int] = field(default_factory=list)
     active: bool = True
@@ -43,7 +51,25 @@ class Engagement:
     test_key: str | None = None
     untested: bool = True
     lost_tests: int = 0
-    served: int = 0
+    seen: int = 0
+    changed: bool = False
+    swept: int = -1
+    share: float = 0.0
+    retry_at: float = 0.0
+
+    @property
+    def spec(self) -> StudySpec:
+        return self.tracked.spec
+
+    @property
+    def on_pool(self) -> bool:
+        """Whether the pool carries out its runs, or people's own workers do."""
+        return runs_on_pool(self.objective)
+
+    @property
+    def logs(self) -> bool:
+        """Whether its runs write a log."""
+        return bool(self.objective["type"] == COMMAND)
 
     @property
     def all_keys(self) -> set[str]:
@@ -52,7 +78,12 @@ class Engagement:
 
     @property
     def wants_work(self) -> bool:
-        return self.active and self.test_key is None and not (self.settled and not self.pending)
+        return (
+            self.active
+            and self.test_key is None
+            and not (self.settled and not self.pending)
+            and time.monotonic() >= self.retry_at
+        )
 
     @property
     def under_way(self) -> int:
@@ -63,87 +94,59 @@ class Engagement:
         """How many more runs the study may have under way."""
         return max(0, self.spec.parallelism - len(self.keys))
 
-    def assignment(self, row: RunRow, key: str, resume_from: Path | None, checkpoint: Path | None) -> Assignment:
-        """What a worker needs to carry out the run; without `checkpoint` it is the final test of `resume_from`."""
+    def assignment(
+        self,
+        row: RunRow,
+        key: str,
+        resume_from: Path | None,
+        checkpoint: Path | None,
+        store: Store | None = None,
+    ) -> Assignment:
+        """What a worker needs to carry out the run; without `checkpoint` it is the final test of `resume_from`.
+
+        Both are keys in the `store`, if it is on other machines.
+        """
         fidelity = self.spec.space.fidelity
         value = restore_fidelity(self.spec, row.run.fidelity)
         return Assignment(
             key=key,
-            objective=self.objective,
+            objective=self.objective if store is None else objective_for_worker(self.objective, store),
             config=dict(row.trial.config),
-            seed=_training_seed(self.spec, row.run),
+            seed=training_seed(self.spec, row.run),
             fidelity=(fidelity.name, value, fidelity.high) if fidelity and value is not None else None,
             resume_from=resume_from,
             checkpoint=checkpoint,
             task="train" if checkpoint else "test",
             resources=self.resources,
+            limits=self.limits,
+            log=log_path(store, self.study_id, row.run.number, row.run.attempts) if store and self.logs else None,
+            store=store.url if store and not store.local else None,
         )
 
 
-def engage(runs: Runs, study: Study) -> Engagement:
-    """Loads a study. Raises InvalidInput when its stored spec is not valid for this version of the code."""
-    spec = search_spec(study)
-    resources = study.spec["resources"]
-    history = stored_history(runs.session, spec, study.id)
+def engage(study: Study, tracked: Tracked) -> Engagement:
+    """Takes a study on, of which nothing is under way."""
+    resources, limits = study.spec["resources"], study.spec.get("limits") or {}
+    memory = limits.get("memory_mb")
     return Engagement(
         study_id=study.id,
         name=study.name,
         objective=study.spec["objective"],
         resources=Resources(cpus=resources.get("cpus", 1), gpus=resources.get("gpus", 0)),
-        spec=spec,
-        history=history,
-        pending=list(history.open),
+        limits=Limits(limits.get("seconds"), None if memory is None else int(memory * MEGABYTE)),
+        weight=weight_of(study.priority),
+        tracked=tracked,
+        pending=list(tracked.history.open),
+        seen=tracked.seq,
     )
 
 
-def stored_history(session: Session, spec: StudySpec, study_id: int) -> History:
-    """The history of a study as it is stored."""
-    return History(stored_events(session, spec, study_id))
+def weight_of(priority: int) -> float:
+    """How much more than a study of priority 0 one of this priority is given."""
+    return float(2.0**priority)
 
 
-def stored_events(session: Session, spec: StudySpec, study_id: int) -> list[Event]:
-    """What was added and ended, in the order in which it happened; with all reports where a stopping rule looks at
-    them."""
-    events: list[tuple[int, int, Event]] = []
-    for row in Runs(session).all(study_id):
-        events.append((row.run.added_event, 0, Added(decision(spec, row))))
-        if row.run.ended_event is not None:
-            events.append((row.run.ended_event, 0, Ended(row.run.number, outcome(spec, row.run))))
-    if spec.algorithm.stop:
-        reports = Reports(session).all(study_id)
-        events += [(it.after_event, it.id, reported(spec, it.run, it.step, it.metrics)) for it in reports]
-    events.sort(key=lambda placed: placed[:2])
-    return [event for _, _, event in events]
-
-
-def decision(spec: StudySpec, row: RunRow) -> Decision:
-    run = row.run
-    return Decision(
-        number=run.number,
-        trial=run.trial,
-        config=row.trial.config,
-        slot=Slot(run.bracket, run.rung, restore_fidelity(spec, run.fidelity), run.replicate),
-        kind="supernet" if run.kind == "supernet" else "train",
-        origin=run.origin,
-        resume_from=run.resume_from,
-    )
-
-
-def outcome(spec: StudySpec, run: Run) -> Outcome:
-    """What the search makes of an ended run."""
-    if run.state == RunState.SUCCEEDED:
-        verdict = judge(spec, run.metrics or {})
-        return verdict if isinstance(verdict, Outcome) else verdict.outcome
-    return Outcome(RunState(run.state), failure=run.failure_class)
-
-
-def restore_fidelity(spec: StudySpec, stored: float | None) -> float | int | None:
-    """The database keeps fidelities as floats; epochs are counted in integers."""
-    fidelity = spec.space.fidelity
-    return int(stored) if stored is not None and fidelity and isinstance(fidelity.high, int) else stored
-
-
-def _training_seed(spec: StudySpec, run: Run) -> int:
+def training_seed(spec: StudySpec, run: Run) -> int:
     """One for all runs of a trial, so that continued training equals uninterrupted training; replicates differ."""
     purpose = f"training/{run.replicate}" if run.replicate else "training"
     return int(stream(spec.seed, run.trial, purpose).integers(2**31))

@@ -12,8 +12,10 @@ from typing import Any
 
 from search.history import RunState
 from service.database import Session
-from service.models import Json, Study, utcnow
+from service.datasets.references import resolved_dataset
+from service.models import DEFAULT_PROJECT_ID, Json, Study, utcnow
 from service.repositories.events import Events
+from service.repositories.projects import Projects
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
 from service.specs import DEFAULTS, completed, read_spec
@@ -22,58 +24,88 @@ from service.warm_start import resolved
 from spaces.errors import InvalidInput, Problem
 from workers.objectives import check
 
+COMMAND = "command"
+"""The type of the objectives that run what users send."""
+
+
+class CommandsRefused(PermissionError):
+    """A study would run a command, and whoever submits it may not have that done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A study that was checked and is complete: it does not change whatever becomes of those that it learns from."""
 
+    project_id: int
     name: str
     spec: Json
     sources: list[Json] | None
+    priority: int = 0
 
 
-def create_study(session: Session, payload: Mapping[str, Any]) -> Study:
-    """Both steps at once. Raises InvalidInput or NameTaken; then nothing is stored."""
-    return store_study(session, draft_study(session, payload))
+def create_study(session: Session, payload: Mapping[str, Any], project_id: int = DEFAULT_PROJECT_ID) -> Study:
+    """Both steps at once, by somebody who may do everything. Raises as they do; then nothing is stored."""
+    return store_study(session, draft_study(session, payload, project_id, may_execute=True))
 
 
-def draft_study(session: Session, payload: Mapping[str, Any]) -> Draft:
-    """Checks a study. It only reads, and may take long. Raises InvalidInput with every problem."""
+def draft_study(session: Session, payload: Mapping[str, Any], project_id: int, *, may_execute: bool) -> Draft:
+    """Checks a study. It only reads, and may take long.
+
+    Raises InvalidInput with every problem, or CommandsRefused for a command unless the caller `may_execute` such.
+    """
+    if payload["objective"].get("type") == COMMAND and not may_execute:
+        raise CommandsRefused("a command objective runs what you send")
     given = {**DEFAULTS, **{key: value for key, value in payload.items() if key != "name" and value is not None}}
     problems: list[Problem] = []
     if "warm_start" in given:
-        given["warm_start"] = resolved(session, given["warm_start"], problems)
+        given["warm_start"] = resolved(Studies(session, project_id), given["warm_start"], problems)
     spec = None
     try:
         spec = read_spec(given)
     except InvalidInput as error:
         problems = [*error.problems, *problems]
     problems += check(given)
+    if (dataset := _uploaded(given)) is not None:
+        try:
+            given["objective"] = {**given["objective"], "dataset": resolved_dataset(session, project_id, dataset)}
+        except InvalidInput as error:
+            problems += error.problems
     if problems or spec is None:
         raise InvalidInput(problems)
-    return Draft(payload["name"], completed(given, spec), given.get("warm_start"))
+    priority = given.pop("priority", 0)
+    return Draft(project_id, payload["name"], completed(given, spec), given.get("warm_start"), priority)
 
 
 def store_study(session: Session, draft: Draft) -> Study:
-    """Stores a new, active study. Raises NameTaken."""
-    study = Studies(session).add(draft.name, draft.spec, draft.sources)
+    """Stores a new, active study. Raises NameTaken, or QuotaUsedUp when the project has as many as it may."""
+    Projects(session).make_room_for_study(draft.project_id)
+    if (dataset := _uploaded(draft.spec)) is not None:
+        resolved_dataset(session, draft.project_id, dataset, hold=True)
+    study = Studies(session, draft.project_id).add(draft.name, draft.spec, draft.sources)
+    study.priority = draft.priority
     study.started_at = study.active_since = utcnow()
     Events(session).append(study, "study.created")
     return study
 
 
-def pause_study(session: Session, name: str) -> Study:
-    """No new runs; those that are under way go on to their end. Raises NotAllowed."""
-    return _move(session, name, StudyState.PAUSED)
+def _uploaded(spec: Mapping[str, Any]) -> object:
+    """The uploaded dataset that the study's command reads, if it names one."""
+    objective = spec["objective"]
+    return objective.get("dataset") if objective.get("type") == COMMAND else None
 
 
-def resume_study(session: Session, name: str) -> Study:
-    return _move(session, name, StudyState.ACTIVE)
+def pause_study(session: Session, project_id: int, name: str) -> Study:
+    """No new runs; those that are under way go on to their end. Raises NotFound or NotAllowed, as all below."""
+    return _move(session, project_id, name, StudyState.PAUSED)
 
 
-def cancel_study(session: Session, name: str) -> Study:
-    """Ends the study and every open run at once; the dispatcher stops their workers. Raises NotAllowed."""
-    study = Studies(session).get(name, lock=True)
+def resume_study(session: Session, project_id: int, name: str) -> Study:
+    return _move(session, project_id, name, StudyState.ACTIVE)
+
+
+def cancel_study(session: Session, project_id: int, name: str) -> Study:
+    """Ends the study and every open run at once; the dispatcher stops their workers."""
+    study = Studies(session, project_id).get(name, lock=True)
     close_study(session, study, StudyState.CANCELLED)
     return study
 
@@ -87,7 +119,7 @@ def close_study(session: Session, study: Study, state: StudyState, reason: str |
     events.move_study(study, state, reason)
 
 
-def _move(session: Session, name: str, state: StudyState) -> Study:
-    study = Studies(session).get(name, lock=True)
+def _move(session: Session, project_id: int, name: str, state: StudyState) -> Study:
+    study = Studies(session, project_id).get(name, lock=True)
     Events(session).move_study(study, state)
     return study

@@ -1,32 +1,31 @@
-"""What happens next in one study: one transaction that asks the algorithm and stores its decisions.
+"""What happens next in one study on the pool: one transaction that asks the algorithm and leases what it decides.
 
 Nothing is submitted here: the caller carries a plan out after its transaction has been committed.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
-from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
 
-from search import ask_many
 from search.actions import Done, Wait
-from search.history import Ended, RunState
 from service.checkpoints import Checkpoints
 from service.database import Session
-from service.engagement import Engagement, outcome, stored_history
-from service.models import Study
-from service.repositories.events import Events
+from service.decisions import OUT_OF_TIME, Decisions, reason_of
+from service.engagement import Engagement
+from service.models import Run, Study, utcnow
+from service.outcomes import Outcomes
 from service.repositories.runs import RunRow, Runs
 from service.repositories.standings import Standings
-from service.states import AttemptState, StudyState
+from service.states import AttemptState
 from workers.protocol import Assignment
 
-OUT_OF_TIME = Done("budget", "max_seconds is used up")
+log = logging.getLogger(__name__)
 
-
-def reason_of(answer: Wait | Done) -> str:
-    """Why a study waits, or why it has ended, for people."""
-    return f"{answer.reason}: {answer.detail}"
+QUOTA_SECONDS = 1.0
 
 
 class Planner:
@@ -41,66 +40,87 @@ class Planner:
         self.checkpoints = checkpoints
         self.owner = owner
         self.runs = Runs(session)
-        self.events = Events(session)
+        self.decisions = Decisions(session, study, engagement.tracked)
         self.assignments: list[Assignment] = []
+        self.to_kill: list[str] = []
         self._keys: dict[str, int] = {}
         self._test_key: str | None = None
         self._settled = False
-        self._gone: set[int] = set()
+        self._limited: str | None = None
+        self._next_retry: datetime | None = None
 
     def plan(self, room: int) -> None:
         """Stores up to `room` new attempts, to be submitted after the commit; or the study's end."""
         engagement = self.engagement
+        engagement.tracked.catch_up(self.session, self.study)
+        history = engagement.tracked.history
+        self.to_kill = [key for key, run in engagement.keys.items() if history.outcome(run) is not None]
         if engagement.stale:
-            self._read_again()
-        started: list[int] = engagement.pending[:room]
+            self._end_forgotten()
+        room, self._limited = self.decisions.allowed(room) if room else (0, None)
+        free = self._free()
         answer: Wait | Done | None = None
+        started: list[RunRow] = []
         if engagement.out_of_time:
-            started, answer = [], OUT_OF_TIME
-            self._cancel(engagement.pending)
-        elif len(started) < room:
-            added, answer = self._ask(room - len(started))
-            started += added
+            answer = OUT_OF_TIME
+            self._cancel(free)
+        else:
+            ready = [row for row in free if row.run.not_before is None or row.run.not_before <= utcnow()]
+            self._next_retry = min((row.run.not_before for row in free if row.run.not_before is not None), default=None)
+            started = ready[:room]
+            if len(started) < room:
+                added, answer = self.decisions.decide(room - len(started))
+                started += added
         self._settled = answer is not None
-        if isinstance(answer, Done) and not engagement.under_way and not started:
-            assert not engagement.history.open_count, "a study ends when its runs have"
+        if isinstance(answer, Done) and not engagement.under_way and not engagement.tracked.history.open_count:
             self._finish(answer)
             return
         self.study.waiting = self._waiting(room, answer)
-        for number in started:
-            self._lease(self.runs.get(self.study.id, number))
+        for row in started:
+            self._lease(row)
 
     def commit(self) -> None:
         """Carries over into memory what the transaction has stored; called after the commit."""
         engagement = self.engagement
+        engagement.tracked.seq = engagement.seen = self.study.last_event
+        for key in self.to_kill:
+            del engagement.keys[key]
         engagement.keys.update(self._keys)
-        engagement.pending = [number for number in engagement.pending if number not in self._gone]
+        leased = set(engagement.keys.values())
+        engagement.pending = [number for number in engagement.tracked.history.open if number not in leased]
         engagement.test_key = self._test_key
         engagement.settled = self._settled and self._test_key is None
         engagement.waiting = self.study.waiting
+        engagement.retry_at = self._retry_at()
+        engagement.stale = engagement.changed = False
 
-    def _read_again(self) -> None:
-        """After a transaction of which nobody knows whether it was stored: what is stored counts."""
-        engagement = self.engagement
-        engagement.history = stored_history(self.session, engagement.spec, self.study.id)
-        under_way = set(engagement.keys.values())
-        forgotten = [row.run for row in self.runs.open(self.study.id) if row.run.number not in under_way]
-        for run in forgotten:
-            self.runs.end_attempt(run, AttemptState.SUPERSEDED)
-        engagement.pending = [run.number for run in forgotten]
-        engagement.stale = False
+    def _retry_at(self) -> float:
+        """When there may be something to start again, although no run has ended."""
+        if self._limited is not None and not self._keys:
+            return time.monotonic() + QUOTA_SECONDS
+        if self._settled and self._next_retry is not None:
+            return time.monotonic() + (self._next_retry - utcnow()).total_seconds()
+        return 0.0
 
-    def _ask(self, k: int) -> tuple[list[int], Wait | Done | None]:
-        engagement = self.engagement
-        decisions, answer = ask_many(engagement.spec, engagement.history, k)
-        for decision in decisions:
-            self.runs.add(self.study, decision)
-        return [decision.number for decision in decisions], answer
+    def _end_forgotten(self) -> None:
+        """After a transaction of which nobody knows whether it was stored: what is not under way is to be started."""
+        under_way = set(self.engagement.keys.values())
+        for row in self.runs.open(self.study.id):
+            if row.run.number not in under_way:
+                self.runs.end_attempt(row.run, AttemptState.SUPERSEDED)
+
+    def _free(self) -> list[RunRow]:
+        """The open runs that no worker has."""
+        under_way = set(self.engagement.keys.values())
+        numbers = [number for number in self.engagement.tracked.history.open if number not in under_way]
+        return list(self.runs.numbered(self.study.id, numbers).values()) if numbers else []
 
     def _waiting(self, room: int, answer: Wait | Done | None) -> str | None:
         """Why the study starts nothing just now, for people."""
         if isinstance(answer, Wait):
             return reason_of(answer)
+        if room == 0 and self._limited is not None:
+            return self._limited
         if room == 0 and not self.engagement.under_way:
             resources = self.engagement.resources
             return f"workers: waiting for one with {resources.cpus:g} CPUs and {resources.gpus:g} GPUs"
@@ -110,38 +130,46 @@ class Planner:
         run = row.run
         key = uuid.uuid4().hex
         self.runs.lease(run, key, self.owner)
-        source = self.runs.get(self.study.id, run.resume_from).run.checkpoint if run.resume_from is not None else None
         target = self.checkpoints.new(self.study.id, run.number, run.attempts)
         self.assignments.append(
             self.engagement.assignment(
-                row, key, self.checkpoints.path(source) if source else None, self.checkpoints.path(target)
+                row,
+                key,
+                self._source(run),
+                self.checkpoints.path(target),
+                self.checkpoints.store,
             )
         )
         self._keys[key] = run.number
-        self._gone.add(run.number)
 
-    def _cancel(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            run = self.runs.get(self.study.id, number).run
-            self.events.move_run(self.study, run, RunState.CANCELLED, {"rule": "max_seconds"})
-            self.engagement.history.append(Ended(number, outcome(self.engagement.spec, run)))
-            self._gone.add(number)
+    def _source(self, run: Run) -> Path | None:
+        """The checkpoint to go on from. One that is not there any more, after a backup was restored for instance, costs
+        time only, since a trial comes to the same from its beginning; but not the trial of another that it takes over.
+        """
+        if run.resume_from is None:
+            return None
+        source = self.runs.get(self.study.id, run.resume_from).run
+        if source.checkpoint is None:
+            return None
+        path = self.checkpoints.path(source.checkpoint)
+        if source.trial == run.trial and self.checkpoints.store_url is None and not path.exists():
+            log.warning("run %d starts from the beginning: its checkpoint %s is gone", run.number, path)
+            return None
+        return path
+
+    def _cancel(self, free: list[RunRow]) -> None:
+        outcomes = Outcomes(self.session, self.study, self.engagement.tracked, self.checkpoints)
+        for row in free:
+            outcomes.cancelled(row.run, {"rule": "max_seconds"})
+        outcomes.conclude()
 
     def _finish(self, answer: Done) -> None:
         """Completes the study; before that, its best run is evaluated on the test split, once."""
         best = Standings(self.session).leader(self.study)
-        if best is None:
-            reason = f"no run succeeded ({answer.detail})"
-            last = self.runs.last_failure(self.study.id)
-            if last is not None:
-                reason += f"; the last one failed with {last.failure_class}: {last.failure_message}"
-            self.events.move_study(self.study, StudyState.FAILED, reason)
-            return
         untested = self.engagement.untested and self.runs.evaluation(self.study.id) is None
-        checkpoint = best.row.run.checkpoint
-        if checkpoint and untested:
+        if best is not None and best.row.run.checkpoint and untested:
             self._test_key = uuid.uuid4().hex
-            path = self.checkpoints.path(checkpoint)
-            self.assignments.append(self.engagement.assignment(best.row, self._test_key, path, None))
+            path, store = self.checkpoints.path(best.row.run.checkpoint), self.checkpoints.store
+            self.assignments.append(self.engagement.assignment(best.row, self._test_key, path, None, store))
             return
-        self.events.move_study(self.study, StudyState.COMPLETED, reason_of(answer))
+        self.decisions.finish(answer)

@@ -18,11 +18,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from service.database import DatabaseError
 from service.explain import MOST_PROBLEMS, problems_of
-from service.repositories.errors import NameTaken, NotFound
+from service.repositories.attempts import StaleToken
+from service.repositories.errors import NameTaken, NotEmpty, NotFound, QuotaUsedUp
 from service.states import NotAllowed
+from service.store import StorageError
 from spaces.errors import InvalidInput
 from spaces.errors import Problem as Finding
 
@@ -58,13 +61,23 @@ class Kind:
 
 
 MALFORMED = Kind("urn:assay:malformed-body", 400, "The body cannot be read")
+UNAUTHORIZED = Kind("urn:assay:unauthorized", 401, "A token is needed")
+FORBIDDEN = Kind("urn:assay:forbidden", 403, "The token does not allow this")
 FOREIGN = Kind("urn:assay:foreign-origin", 403, "The request comes from another site")
 NOT_FOUND = Kind("urn:assay:not-found", 404, "Not found")
 NAME_TAKEN = Kind("urn:assay:name-taken", 409, "The name is taken")
+QUOTA = Kind("urn:assay:quota", 409, "The project's quota is used up")
+NOT_EMPTY = Kind("urn:assay:not-empty", 409, "It still owns something")
+KEY_REUSED = Kind("urn:assay:idempotency-key-reused", 409, "The key was used for another request")
 NOT_ALLOWED = Kind("urn:assay:not-allowed", 409, "The study's state does not allow this")
+STALE = Kind("urn:assay:stale-attempt", 409, "The attempt has been given up")
+IN_USE = Kind("urn:assay:in-use", 409, "It is in use")
 TOO_LARGE = Kind("urn:assay:too-large", 413, "The body is too large")
+MISDIRECTED = Kind("urn:assay:misdirected", 421, "The service has another name")
 MEDIA_TYPE_WRONG = Kind("urn:assay:media-type", 415, "The body is not declared as JSON")
+RANGE = Kind("urn:assay:range", 416, "There is no such range")
 INVALID = Kind("urn:assay:invalid-input", 422, "The input is not valid")
+TOO_MANY = Kind("urn:assay:too-many-requests", 429, "Too many requests")
 FAULT = Kind("urn:assay:internal-error", 500, "The service failed")
 UNAVAILABLE = Kind("urn:assay:unavailable", 503, "The service is not ready")
 BUSY = Kind("urn:assay:busy", 503, "The service has too much to do")
@@ -79,18 +92,24 @@ class Refused(Exception):
         detail: str,
         findings: Sequence[Finding] = (),
         headers: Mapping[str, str] | None = None,
+        extension: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
         self.findings = findings
         self.headers = headers
+        self.extension = extension
 
 
 def respond(
-    kind: Kind, detail: str, findings: Sequence[Finding] = (), headers: Mapping[str, str] | None = None
+    kind: Kind,
+    detail: str,
+    findings: Sequence[Finding] = (),
+    headers: Mapping[str, str] | None = None,
+    extension: Mapping[str, Any] | None = None,
 ) -> Response:
-    """The problem document as a response."""
+    """The problem document as a response; `extension` are further members of it."""
     problem = Problem(
         type=kind.type,
         title=kind.title,
@@ -103,7 +122,7 @@ def respond(
     )
     # In ASCII, because a problem may quote what no encoding can carry, such as half of a surrogate pair.
     return Response(
-        json.dumps(problem.model_dump()),
+        json.dumps({**problem.model_dump(), **(extension or {})}),
         status_code=kind.status,
         headers=dict(headers or {}),
         media_type=MEDIA_TYPE,
@@ -129,7 +148,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _refused(request: Request, error: Any) -> Response:
-    return respond(error.kind, error.detail, error.findings, error.headers)
+    return respond(error.kind, error.detail, error.findings, error.headers, error.extension)
 
 
 async def _invalid(request: Request, error: Any) -> Response:
@@ -147,11 +166,23 @@ async def _not_found(request: Request, error: Any) -> Response:
 
 
 async def _name_taken(request: Request, error: Any) -> Response:
-    return respond(NAME_TAKEN, str(error), [Finding(("name",), "is taken by another study")])
+    return respond(NAME_TAKEN, str(error), [Finding(("name",), f"is taken by another {error.kind}")])
+
+
+async def _not_empty(request: Request, error: Any) -> Response:
+    return respond(NOT_EMPTY, str(error))
+
+
+async def _quota_used_up(request: Request, error: Any) -> Response:
+    return respond(QUOTA, str(error))
 
 
 async def _not_allowed(request: Request, error: Any) -> Response:
     return respond(NOT_ALLOWED, str(error))
+
+
+async def _stale(request: Request, error: Any) -> Response:
+    return respond(STALE, str(error), extension={"current": error.current})
 
 
 async def _unavailable(request: Request, error: Any) -> Response:
@@ -160,13 +191,24 @@ async def _unavailable(request: Request, error: Any) -> Response:
 
 async def _http(request: Request, error: Any) -> Response:
     """What the framework itself refuses: unknown routes, wrong methods."""
-    status = HTTPStatus(error.status_code)
+    status, headers = HTTPStatus(error.status_code), error.headers
     detail = str(error.detail)
     if status is HTTPStatus.NOT_FOUND:
         detail = f"there is nothing at {request.url.path}; the routes are listed at /docs"
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} is not allowed at {request.url.path}"
-    return respond(Kind("about:blank", status, status.phrase), detail, headers=error.headers)
+        if allowed := _methods_at(request):  # nothing is found of what is behind a mount, which says it itself
+            headers = {"Allow": ", ".join(allowed)}
+    return respond(Kind("about:blank", status, status.phrase), detail, headers=headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """What a resource can be asked for by all routes together; the framework tells only those of the first one."""
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _fault(request: Request, error: Any) -> Response:
@@ -181,8 +223,12 @@ _HANDLERS = {
     RequestValidationError: _misshapen,
     NotFound: _not_found,
     NameTaken: _name_taken,
+    NotEmpty: _not_empty,
+    QuotaUsedUp: _quota_used_up,
     NotAllowed: _not_allowed,
+    StaleToken: _stale,
     DatabaseError: _unavailable,
+    StorageError: _unavailable,
     HTTPException: _http,
     Exception: _fault,
 }

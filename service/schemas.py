@@ -6,7 +6,7 @@ Times are RFC 3339 in UTC, durations are seconds, fidelities are in the units of
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,15 +15,19 @@ from search.sources import MAX_SOURCES
 from search.spec import PARALLELISM, SEED
 from service.states import StudyState
 from service.study_parts import (
+    WHOLE,
     Algorithm,
     Budget,
+    Limits,
     Metrics,
     MetricSpecs,
     Name,
     Number,
     Objective,
+    Priority,
     Replicates,
     Resources,
+    Retry,
     Space,
     Values,
     scalar,
@@ -71,9 +75,12 @@ class StudyCreate(BaseModel):
     warm_start: list[Name] | None = Field(
         None, max_length=MAX_SOURCES, description="Finished studies, whose results are copied and made use of."
     )
-    parallelism: int = scalar(PARALLELISM)
+    parallelism: Annotated[int, scalar(PARALLELISM), WHOLE]
     resources: Resources = Resources()
-    seed: int = scalar(SEED)
+    limits: Limits | None = None
+    retry: Retry | None = None
+    priority: Priority = 0
+    seed: Annotated[int, scalar(SEED), WHOLE]
 
 
 class Counts(BaseModel):
@@ -188,6 +195,9 @@ class Study(BaseModel):
     warm_start: list[WarmStart]
     parallelism: int
     resources: Resources
+    limits: Limits
+    retry: Retry
+    priority: int
     seed: int
     advice: list[Advice]
     created_at: datetime
@@ -265,8 +275,26 @@ class Trial(BaseModel):
     failure: Failure | None
     stopped_by: Values | None = Field(description="What the stopping rule said that ended its latest run, if one did.")
     origin: Values = Field(description="Which rule suggested the config, and from what.")
+    invalidated: Invalidated | None = Field(description="Set when its results count for nothing any more.")
     created_at: datetime
     finished_at: datetime | None
+
+
+class Invalidated(BaseModel):
+    """Why and by whom the results of a trial were taken out."""
+
+    reason: str
+    by: str
+
+
+class Note(BaseModel):
+    """What somebody wrote about the study, or about a trial."""
+
+    id: int
+    trial: int | None
+    author: str
+    text: str
+    created_at: datetime
 
 
 class Run(BaseModel):

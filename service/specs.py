@@ -9,6 +9,7 @@ from search import Source, StudySpec
 from search.spec import FIELDS
 from service.explain import MOST_PROBLEMS
 from service.models import Json, Study
+from service.provenance import provenance_of_study
 
 DEFAULTS: Json = {"budget": {}, "resources": {"cpus": 1, "gpus": 0}}
 """Of what the search does not know, or stores as it is."""
@@ -44,6 +45,7 @@ def completed(study: Mapping[str, Any], spec: StudySpec) -> Json:
             for advice in spec.advice[:MOST_PROBLEMS]
         ],
         "warm_start": [_summary(source) for source in spec.warm_start],
+        "provenance": provenance_of_study(study["objective"], spec.space),
     }
     return stored
 

@@ -2,7 +2,9 @@
 
 An event carries its sequence number as the message's id, so a client that lost its connection goes on where it was. A
 report has none: after a reconnection, those that were stored since the last event seen are sent again.
-A stream asks the database twice a second and holds no connection while it sleeps.
+A stream asks the database twice a second and holds no connection while it sleeps. It reads on when the client has taken
+what was read before, so a slow one costs a batch of memory, however much it has to catch up. It ends after a while:
+whoever comes back is asked again who they are, so that nobody follows a study for much longer than their token is good.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ import asyncio
 import heapq
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.concurrency import run_in_threadpool
@@ -26,14 +30,16 @@ from service.states import StudyState
 
 INTERVAL_SECONDS = 0.5
 KEEPALIVE_SECONDS = 15.0
+LONGEST_SECONDS = 900.0
 RETRY_MILLISECONDS = 1000
-BATCH = 500
+BATCH = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """What a client has seen of a study: events up to `event`, reports up to the id `report`."""
 
+    project_id: int
     study: str
     event: int
     report: int
@@ -53,25 +59,26 @@ class Batch:
     end: bool
 
 
-def begin(database: Database, study: str, after: int) -> Position:
+def begin(database: Database, project_id: int, study: str, after: int) -> Position:
     """The position of a client that has seen the events up to `after`. Raises NotFound."""
     with database.session(write=False) as session:
-        row = Studies(session).get(study)
+        row = Studies(session, project_id).get(study)
         after = min(after, row.last_event)
         if after == 0:
-            return Position(study, 0, 0)
-        (seen,) = Events(session).after(row.id, after - 1, 1)
-        return Position(study, after, Reports(session).last_id_before(row.id, seen.created_at))
+            return Position(project_id, study, 0, 0)
+        return Position(project_id, study, after, Reports(session).last_before(row.id, after))
 
 
 async def follow(database: Database, position: Position, closing: threading.Event) -> AsyncIterator[bytes]:
-    """Everything after `position`: until the study has ended, the client is gone, or the server is closing.
+    """Everything after `position`: until the study has ended, the client is gone, the server is closing, or the stream
+    has gone on for long enough.
 
     A comment is sent where nothing else is for a while, so that nobody in between takes the connection for dead.
     """
     yield format_sse_event(comment=f"the events of {position.study}", retry=RETRY_MILLISECONDS)
     silent = 0.0
-    while not closing.is_set():
+    until = time.monotonic() + LONGEST_SECONDS
+    while not closing.is_set() and time.monotonic() < until:
         try:
             batch = await run_in_threadpool(_read, database, position)
         except DatabaseUnavailable:
@@ -93,14 +100,16 @@ async def follow(database: Database, position: Position, closing: threading.Even
 def _read(database: Database, position: Position) -> Batch:
     with database.session(write=False) as session:
         # The study comes first: if it has ended, its last events are in what is read after it.
-        study = Studies(session).get(position.study)
+        study = Studies(session, position.project_id).get(position.study)
         events = Events(session).after(study.id, position.event, BATCH)
         reports = Reports(session).page(study.id, BATCH, position.report)
     full = BATCH in (len(events), len(reports))
+    events, reports = _up_to_the_same_time(events, reports)
     end = StudyState(study.state).finished and not full
     return Batch(
         messages=b"".join((*_in_order(events, reports), *([_end(study)] if end else ()))),
         position=Position(
+            project_id=position.project_id,
             study=position.study,
             event=events[-1].seq if events else position.event,
             report=reports[-1][0].id if reports else position.report,
@@ -108,6 +117,20 @@ def _read(database: Database, position: Position) -> Batch:
         full=full,
         end=end,
     )
+
+
+def _up_to_the_same_time(
+    events: Sequence[models.Event], reports: Sequence[tuple[models.Report, int]]
+) -> tuple[Sequence[models.Event], Sequence[tuple[models.Report, int]]]:
+    """Of what was cut off, nothing that is later than what stands behind the cut of the other kind: reports would be
+    told before the start of their run, or after its end."""
+    if len(events) == BATCH and (len(reports) < BATCH or events[-1].created_at <= reports[-1][0].created_at):
+        horizon = events[-1].created_at
+        return events, list(takewhile(lambda row: row[0].created_at <= horizon, reports))
+    if len(reports) == BATCH:
+        horizon = reports[-1][0].created_at
+        return list(takewhile(lambda row: row.created_at <= horizon, events)), reports
+    return events, reports
 
 
 def _in_order(events: Sequence[models.Event], reports: Sequence[tuple[models.Report, int]]) -> Iterator[bytes]:

@@ -10,14 +10,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from search import ALGORITHMS, STOPPING_RULES, Option
 from search.auto import NAME as AUTO
 from search.replicates import REPLICATES
 from search.spec import BUDGET, METRIC
+from service.retries import BACKOFF_SECONDS, MOST_BACKOFF
+from service.retries import DEFAULTS as RETRIES
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+MOST_SECONDS = 10**8
+MOST_ATTEMPTS = 1000
 MAX_WORKER = 1024
 """CPUs or GPUs of one run."""
 
@@ -96,7 +100,12 @@ def _check_name(name: str) -> str:
 
 def plain_number(number: float) -> int | float:
     """A whole float as an integer: people count epochs and CPUs in whole numbers, the database in floats."""
-    return int(number) if number.is_integer() else number
+    return int(number) if float(number).is_integer() else number  # an integer too, until it was in the database
+
+
+def _whole(value: object) -> object:
+    """JSON knows no integers: 4.0 is the number 4."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check_quantity(quantity: float) -> float:
@@ -107,6 +116,8 @@ def _check_quantity(quantity: float) -> float:
 
 Name = Annotated[str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
 Number = int | float
+WHOLE = BeforeValidator(_whole)
+"""Behind an integer's bounds, which would not be described otherwise."""
 Quantity = Annotated[float, AfterValidator(_check_quantity), PlainSerializer(plain_number, return_type=Number)]
 Values = dict[str, Any]
 Metrics = dict[str, Number | None]
@@ -130,7 +141,10 @@ Space = Annotated[
                         "required": ["name", "type"],
                     },
                 },
-                "fidelity": {"type": "object", "description": "The resource that runs use: name, low, high, type."},
+                "fidelity": {
+                    "type": ["object", "null"],
+                    "description": "The resource that runs use: name, low, high, type.",
+                },
             },
             "required": ["parameters"],
         }
@@ -179,3 +193,39 @@ class Resources(BaseModel):
 
     cpus: Quantity = Field(1.0, gt=0, le=MAX_WORKER)
     gpus: Quantity = Field(0.0, ge=0, le=MAX_WORKER)
+
+
+class Limits(BaseModel):
+    """What one attempt at a run may take. Beyond `seconds` it has timed out, beyond `memory_mb` it is out of memory."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    seconds: float | None = Field(None, gt=0, le=MOST_SECONDS)
+    memory_mb: float | None = Field(None, ge=16, le=2**24, description="Of the worker's process and its children.")
+
+
+Further = Annotated[int | None, Field(ge=0, le=MOST_ATTEMPTS), WHOLE]
+
+
+class Retry(BaseModel):
+    """How many further attempts a run gets, by how the last one ended; null is no limit. What diverged or is infeasible
+    is never tried again."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    error: Further = RETRIES["error"]
+    oom: Further = RETRIES["oom"]
+    timeout: Further = RETRIES["timeout"]
+    lost: Further = Field(RETRIES["lost"], description="The worker vanished.")
+    preempted: Further = Field(RETRIES["preempted"], description="The worker had to give the run back.")
+    backoff_seconds: float = Field(
+        BACKOFF_SECONDS,
+        ge=0,
+        le=MOST_BACKOFF,
+        description="How long to wait after an error, lack of memory or time; each time twice as long.",
+    )
+
+
+Priority = Annotated[
+    int, Field(ge=-4, le=4, description="Each step up gives the study twice the share of the workers."), WHOLE
+]

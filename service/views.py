@@ -8,13 +8,12 @@ from typing import Any
 from search import hypervolume, pareto_front, reference_point
 from search.history import RunState
 from service import models, schemas
-from service.engagement import stored_history
+from service.histories import Seen
 from service.models import utcnow
 from service.repositories.runs import RunRow, Runs
 from service.repositories.standings import Leader, Standings
-from service.specs import search_spec
 from service.states import StudyState
-from service.study_parts import Number, Resources, plain_number
+from service.study_parts import Limits, Number, Resources, Retry, plain_number
 
 
 def study(runs: Runs, row: models.Study) -> schemas.Study:
@@ -23,13 +22,11 @@ def study(runs: Runs, row: models.Study) -> schemas.Study:
 
 
 def studies(runs: Runs, rows: Sequence[models.Study]) -> list[schemas.Study]:
-    counts = runs.counts(row.id for row in rows)
-    return [_study(runs, row, counts[row.id]) for row in rows]
+    leaders, tests = Standings(runs.session).leader_of_each(rows), runs.evaluations([row.id for row in rows])
+    return [_study(row, leaders.get(row.id), tests.get(row.id)) for row in rows]
 
 
-def _study(runs: Runs, row: models.Study, counts: dict[str, int]) -> schemas.Study:
-    spent = runs.spent(row.id)
-    leader = Standings(runs.session).leader(row)
+def _study(row: models.Study, leader: Leader | None, test: models.Evaluation | None) -> schemas.Study:
     derived = row.spec.get("derived", {})  # studies of the first version have none
     return schemas.Study(
         id=str(row.id),
@@ -45,21 +42,24 @@ def _study(runs: Runs, row: models.Study, counts: dict[str, int]) -> schemas.Stu
         warm_start=derived.get("warm_start", []),
         parallelism=row.spec["parallelism"],
         resources=Resources(**row.spec["resources"]),
+        limits=Limits(**row.spec.get("limits") or {}),
+        retry=Retry(**row.spec.get("retry") or {}),
+        priority=row.priority,
         seed=row.spec["seed"],
         advice=derived.get("advice", []),
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        counts=schemas.Counts(trials=spent.trials, **counts),
+        counts=schemas.Counts(trials=row.trials, **row.counts),
         spent=schemas.Spent(
-            runs=spent.runs,
-            trials=spent.trials,
-            fidelity=spent.runs if spent.fidelity is None else plain_number(spent.fidelity),
+            runs=sum(row.counts.values()),
+            trials=row.trials,
+            fidelity=plain_number(row.fidelity),
             seconds=row.elapsed(utcnow()),
         ),
         waiting=row.waiting,
         best=_leader(leader) if leader else None,
-        test=_test(runs, row),
+        test=_test(test),
         last_event=row.last_event,
     )
 
@@ -67,7 +67,11 @@ def _study(runs: Runs, row: models.Study, counts: dict[str, int]) -> schemas.Stu
 def best(runs: Runs, row: models.Study) -> schemas.Best | None:
     """The best run of a study with the evaluation on the test split; None while no run has succeeded."""
     leader = Standings(runs.session).leader(row)
-    return schemas.Best(**_leader(leader).model_dump(), study=row.name, test=_test(runs, row)) if leader else None
+    return (
+        schemas.Best(**_leader(leader).model_dump(), study=row.name, test=_test(runs.evaluation(row.id)))
+        if leader
+        else None
+    )
 
 
 def incumbents(runs: Runs, row: models.Study) -> list[schemas.Incumbent]:
@@ -81,15 +85,14 @@ def incumbents(runs: Runs, row: models.Study) -> list[schemas.Incumbent]:
     ]
 
 
-def front(runs: Runs, row: models.Study, limit: int) -> schemas.Front:
+def front(seen: Seen, limit: int) -> schemas.Front:
     """The results that no other one dominates, at the highest fidelity that has any; at most `limit` of them."""
-    spec = search_spec(row)
-    history = stored_history(runs.session, spec, row.id)
+    spec, history = seen.tracked.spec, seen.tracked.history
     beyond, numbers = reference_point(spec, history), pareto_front(spec, history)
     return schemas.Front(
         objectives=[metric.name for metric in spec.objectives],
         size=len(numbers),
-        items=[_leader(one) for one in Standings(runs.session).leaders(row, spec, history, numbers[:limit])],
+        items=[_leader(one) for one in Standings(seen.session).leaders(seen.study, spec, history, numbers[:limit])],
         reference=beyond
         and {metric.name: metric.sign * loss for metric, loss in zip(spec.objectives, beyond, strict=True)},
         hypervolume=hypervolume(spec, history),
@@ -110,6 +113,7 @@ def trial(row: models.Trial, runs: Sequence[models.Run]) -> schemas.Trial:
         failure=schemas.Failure.model_validate(_failure(latest)) if latest.failure_class else None,
         stopped_by=latest.stopped_by,
         origin=first.origin,
+        invalidated=schemas.Invalidated(**row.invalidated) if row.invalidated else None,
         created_at=row.created_at,
         finished_at=latest.finished_at,
     )
@@ -181,8 +185,7 @@ def _leader(found: Leader) -> schemas.Leader:
     )
 
 
-def _test(runs: Runs, row: models.Study) -> schemas.Test | None:
-    found = runs.evaluation(row.id)
+def _test(found: models.Evaluation | None) -> schemas.Test | None:
     return schemas.Test(run=found.run, trial=found.trial, metrics=found.metrics) if found else None
 
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search import as_source
-from service.database import Session
-from service.engagement import stored_history
 from service.models import Json
 from service.repositories.errors import NotFound
 from service.repositories.studies import Studies
-from service.specs import search_spec
 from service.states import StudyState
+from service.tracking import stored_history
 from spaces.errors import InvalidInput, Problem
 
 
-def resolved(session: Session, names: Sequence[str], problems: list[Problem]) -> list[Json]:
+def resolved(studies: Studies, names: Sequence[str], problems: list[Problem]) -> list[Json]:
     """What `StudySpec.from_json` takes as `warm_start`, one entry per name; what is wrong is added to `problems`.
 
     Studies that failed or were cancelled may have results too; one that goes on is refused, because what it finds later
@@ -28,17 +26,16 @@ def resolved(session: Session, names: Sequence[str], problems: list[Problem]) ->
     sources = []
     for index, name in enumerate(names):
         try:
-            sources.append(_source(session, name))
+            sources.append(_source(studies, name))
         except (NotFound, InvalidInput) as error:
             problems.append(Problem(("warm_start", index), str(error)))
             sources.append({"study": name, "configs": []})
     return sources
 
 
-def _source(session: Session, name: str) -> Json:
-    study = Studies(session).get(name)
+def _source(studies: Studies, name: str) -> Json:
+    study = studies.get(name)
     if not StudyState(study.state).finished:
         message = f"study {name!r} is {study.state}: wait until it has ended, or cancel it"
         raise InvalidInput.at((), message)
-    spec = search_spec(study)
-    return as_source(name, stored_history(session, spec, study.id))
+    return as_source(name, stored_history(studies.session, study))

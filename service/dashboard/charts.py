@@ -34,6 +34,7 @@ def outcomes(reads: DashboardReads, study: schemas.Study) -> Payload:
         "fidelity": [point.fidelity for point in points],
         "trial": [point.trial for point in points],
         "run": [point.run for point in points],
+        "mark": [point.mark for point in points],
     }
     end = study.finished_at or utcnow()
     counts = study.counts
@@ -63,6 +64,7 @@ def curves(reads: DashboardReads, study: schemas.Study) -> Payload:
         "running": running,
         "trials": study.counts.trials,
         "limit": MAX_CURVES,
+        "marks": reads.marks([curve.trial for curve in found]),
         "curves": [{"trial": curve.trial, "steps": curve.steps, "values": curve.values} for curve in found],
     }
 

@@ -60,6 +60,49 @@ def ago(text: str, now: datetime | None = None) -> str:
     return moment.strftime("%Y-%m-%d")
 
 
+def until(text: str, now: datetime | None = None) -> str:
+    """How long it is to an RFC 3339 time, or how long that is over: `in 30 s`, `5 s ago`."""
+    seconds = (datetime.fromisoformat(text) - (now or datetime.now(UTC))).total_seconds()
+    return f"in {duration(int(seconds))}" if seconds >= 0 else f"{duration(int(-seconds))} ago"
+
+
+def size(value: int) -> str:
+    """Of a file: 512 B, 4.2 kB, 1.5 GB."""
+    amount, unit = float(value), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{number(amount, 3)} {unit}"
+
+
+def retry(value: Mapping[str, Any]) -> str:
+    """How often a run is tried again, by how it ended: `lost without limit, error 2; after 10 s`."""
+    words = ("error", "oom", "timeout", "lost", "preempted")
+    again = [f"{word} {'without limit' if value[word] is None else value[word]}" for word in words if value[word] != 0]
+    if not again:
+        return "never"
+    wait = value["backoff_seconds"]
+    return ", ".join(again) + (f"; after {duration(wait)}, each time twice as long" if wait else "")
+
+
+def limits(value: Mapping[str, Any]) -> str:
+    """What an attempt may take: `10 min 00 s, 2048 MB`."""
+    seconds, memory = value["seconds"], value["memory_mb"]
+    parts = [duration(seconds)] if seconds is not None else []
+    return ", ".join([*parts, *([f"{number(memory)} MB"] if memory is not None else [])]) or "none"
+
+
+def pretty(value: object) -> str:
+    """As JSON that is easy to read."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def compact(value: Mapping[str, Any]) -> str:
+    """An object in a line: `reason=..., trial=3`."""
+    return ", ".join(_pairs(value))
+
+
 def objective(value: Mapping[str, Any]) -> str:
     """An objective in a few words: `train lenet digits`."""
     return " ".join(part for part in value.values() if isinstance(part, str))
@@ -120,6 +163,12 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "count": count,
     "duration": duration,
     "ago": ago,
+    "until": until,
+    "size": size,
+    "retry": retry,
+    "limits": limits,
+    "pretty": pretty,
+    "compact": compact,
     "objective": objective,
     "algorithm": algorithm,
     "origin": origin,

@@ -7,21 +7,18 @@ from typing import Any
 
 from search import hypervolume, metrics_of, pareto_front
 from search.results import leaderboard
-from service.database import Session
-from service.engagement import stored_history
-from service.models import Study
-from service.specs import search_spec
+from service.histories import Seen
+from service.repositories.dashboard import mark_of
 
 MAX_POINTS = 1500
 
 
-def front(session: Session, row: Study) -> Mapping[str, Any]:
+def front(seen: Seen) -> Mapping[str, Any]:
     """About `MAX_POINTS` of the results at the highest fidelity that has any, and all that no other one dominates.
 
     Columns, best first by the first objective. Metrics are means where a trial has replicates.
     """
-    spec = search_spec(row)
-    history = stored_history(session, spec, row.id)
+    spec, history = seen.tracked.spec, seen.tracked.history
     candidates = leaderboard(spec, history).candidates
     best = set(pareto_front(spec, history))
     stride = max(1, -(-len(candidates) // MAX_POINTS))
@@ -32,6 +29,7 @@ def front(session: Session, row: Study) -> Mapping[str, Any]:
         "values": {each.name: [values[each.name] for values in metrics] for each in spec.objectives},
         "trial": [one.trial for one in shown],
         "run": [one.run for one in shown],
+        "mark": [mark_of(history.runs[one.run].origin, invalidated=False) for one in shown],
         "front": [one.run in best for one in shown],
         "feasible": [not one.outcome.violation for one in shown],
         "results": len(candidates),

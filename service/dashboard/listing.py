@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from urllib.parse import urlencode
 
+from fastapi import Depends
+
 from search.history import RunState
-from service.repositories.dashboard import Cursor, Sort
 from service.repositories.errors import NotFound
+from service.repositories.trial_order import Cursor, Sort
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +69,10 @@ class Listing:
 
     def _by(self, sort: Sort) -> str:
         return replace(self, sort=sort, after=None).here
+
+
+def _listing(sort: str | None = None, state: str | None = None, after: str | None = None) -> Listing:
+    return Listing.parse(sort, state, after)
+
+
+ListingOfQuery = Annotated[Listing, Depends(_listing)]

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from service.dashboard.formatting import FILTERS
+from service.dashboard.viewers import Viewer
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -37,9 +38,12 @@ HEADERS = {
 }
 
 
-def page(template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """The template as a response."""
-    return HTMLResponse(_ENVIRONMENT.get_template(template).render(**context), status, HEADERS)
+def page(
+    template: str, status: int = 200, *, here: str = "", viewer: Viewer | None = None, **context: Any
+) -> HTMLResponse:
+    """The template as a response; `here` is the part of the dashboard that it is of, `viewer` who looks at it."""
+    content = _ENVIRONMENT.get_template(template).render(here=here, viewer=viewer, **context)
+    return HTMLResponse(content, status, HEADERS)
 
 
 class RevalidatedFiles(StaticFiles):

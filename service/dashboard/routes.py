@@ -7,45 +7,44 @@ is a link. Only the charts and the study's buttons need scripts.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from service.dashboard import charts, example
+from service.auth.callers import Caller, Reader
+from service.dashboard import admin_pages, charts, example, login, run_pages, study_pages, workers_page
 from service.dashboard.front import front
-from service.dashboard.listing import Listing
+from service.dashboard.listing import ListingOfQuery
 from service.dashboard.rendering import page, static_files
 from service.dashboard.shown import ShownStudy, study_list
+from service.dashboard.viewers import viewer_of
+from service.database import Session
+from service.problems import Refused
 from service.repositories.errors import NotFound
-from service.repositories.studies import Studies
-from service.routes.parameters import After, DatabaseOfApp, StudyName
+from service.routes.parameters import After, DatabaseOfApp, HistoriesOfApp, StudyName
 
 Handler = Callable[[Request, Any], Response | Awaitable[Response]]
 
 router = APIRouter(include_in_schema=False)
 
+_TITLES = {403: "Not yours", 404: "Not here", 409: "Not now"}
+
 
 def mount(app: FastAPI) -> None:
     """Puts the dashboard on an app that has its error handlers: who browses gets pages where programs get problems."""
     app.mount("/static", static_files(), name="static")
-    app.include_router(router)
-    for error in (NotFound, HTTPException):
+    for part in (router, login.router, study_pages.router, run_pages.router, workers_page.router, admin_pages.router):
+        app.include_router(part)
+    for error in (NotFound, HTTPException, Refused):
         app.add_exception_handler(error, _page_for_people(app.exception_handlers[error]))
 
 
-def _listing(sort: str | None = None, state: str | None = None, after: str | None = None) -> Listing:
-    return Listing.parse(sort, state, after)
-
-
-ListingOfQuery = Annotated[Listing, Depends(_listing)]
-
-
 @router.get("/")
-def list_studies(request: Request, database: DatabaseOfApp, after: After = None) -> Response:
+def list_studies(request: Request, caller: Reader, database: DatabaseOfApp, after: After = None) -> Response:
     with database.session(write=False) as session:
-        return page("studies.html", here="studies", **_list_context(request), **study_list(session, after))
+        return page("studies.html", here="studies", **_list_context(session, caller, request, after))
 
 
 @router.get("/docs")
@@ -54,67 +53,74 @@ def show_api() -> Response:
 
 
 @router.get("/parts/studies")
-def part_studies(request: Request, database: DatabaseOfApp, after: After = None) -> Response:
+def part_studies(request: Request, caller: Reader, database: DatabaseOfApp, after: After = None) -> Response:
     with database.session(write=False) as session:
-        return page("parts/study_list.html", **_list_context(request), **study_list(session, after))
-
-
-@router.get("/studies/{name}")
-def show_study(name: StudyName, database: DatabaseOfApp, listing: ListingOfQuery) -> Response:
-    with database.session(write=False) as session:
-        shown = ShownStudy(session, name)
-        return page("study.html", here="study", **shown.overview(), **shown.table(listing))
+        return page("parts/study_list.html", **_list_context(session, caller, request, after))
 
 
 @router.get("/studies/{name}/parts/overview")
-def part_overview(name: StudyName, database: DatabaseOfApp) -> Response:
+def part_overview(name: StudyName, caller: Reader, database: DatabaseOfApp, request: Request) -> Response:
     with database.session(write=False) as session:
-        return page("parts/overview.html", **ShownStudy(session, name).overview())
+        shown = ShownStudy(session, caller.project_id, name)
+        return page("parts/overview.html", viewer=viewer_of(session, caller, request), **shown.overview())
 
 
 @router.get("/studies/{name}/parts/trials")
-def part_trials(name: StudyName, database: DatabaseOfApp, listing: ListingOfQuery) -> Response:
+def part_trials(name: StudyName, caller: Reader, database: DatabaseOfApp, listing: ListingOfQuery) -> Response:
     with database.session(write=False) as session:
-        shown = ShownStudy(session, name)
+        shown = ShownStudy(session, caller.project_id, name)
         return page("parts/trials.html", study=shown.json, **shown.table(listing))
 
 
 @router.get("/studies/{name}/charts/outcomes.json")
-def chart_outcomes(name: StudyName, database: DatabaseOfApp) -> Response:
+def chart_outcomes(name: StudyName, caller: Reader, database: DatabaseOfApp) -> Response:
     with database.session(write=False) as session:
-        shown = ShownStudy(session, name)
+        shown = ShownStudy(session, caller.project_id, name)
         return JSONResponse(charts.outcomes(shown.reads, shown.study))
 
 
 @router.get("/studies/{name}/charts/curves.json")
-def chart_curves(name: StudyName, database: DatabaseOfApp) -> Response:
+def chart_curves(name: StudyName, caller: Reader, database: DatabaseOfApp) -> Response:
     with database.session(write=False) as session:
-        shown = ShownStudy(session, name)
+        shown = ShownStudy(session, caller.project_id, name)
         return JSONResponse(charts.curves(shown.reads, shown.study))
 
 
 @router.get("/studies/{name}/charts/front.json")
-def chart_front(name: StudyName, database: DatabaseOfApp) -> Response:
-    with database.session(write=False) as session:
-        return JSONResponse(front(session, Studies(session).get(name)))
+def chart_front(name: StudyName, caller: Reader, histories: HistoriesOfApp) -> Response:
+    with histories.see(caller.project_id, name) as seen:
+        return JSONResponse(front(seen))
 
 
-def _list_context(request: Request) -> dict[str, Any]:
+def _list_context(session: Session, caller: Caller, request: Request, after: int | None) -> dict[str, Any]:
     return {
+        **study_list(session, caller.project_id, after),
+        "viewer": viewer_of(session, caller, request),
         "base_url": str(request.base_url).rstrip("/"),
         "example": {"json": example.as_json(), "yaml": example.as_yaml()},
     }
 
 
 def _page_for_people(answer_programs: Handler) -> Handler:
-    """Wraps an error handler: a browser that asks for a page which is not there gets one that says so."""
+    """Wraps an error handler: a browser that asks for a page which it cannot have gets one that says so."""
 
     async def answer(request: Request, error: Any) -> Response:
-        missing = isinstance(error, NotFound) or error.status_code == 404
-        if not missing or request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
+        status = _status(error)
+        people = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+        if not people or status not in _TITLES:
             answered = answer_programs(request, error)
             return await answered if isinstance(answered, Awaitable) else answered
-        message = str(error) if isinstance(error, NotFound) else f"there is no page at {request.url.path}"
-        return page("not_found.html", 404, here="", message=message)
+        message = f"there is no page at {request.url.path}" if isinstance(error, HTTPException) else str(error)
+        return page("refused.html", status, code=status, title=_TITLES[status], message=message)
 
     return answer
+
+
+def _status(error: Any) -> int:
+    match error:
+        case NotFound():
+            return 404
+        case Refused():
+            return error.kind.status
+        case _:
+            return int(error.status_code)

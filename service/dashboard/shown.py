@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +13,16 @@ from service import schemas, views
 from service.dashboard.configs import config_texts
 from service.dashboard.listing import Listing
 from service.database import Session
-from service.repositories.dashboard import DashboardReads
+from service.models import Run, Trial
+from service.repositories.dashboard import DashboardReads, mark_of
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
 from service.routes.parameters import cut
 
 STUDIES_PER_PAGE = 50
 TRIALS_PER_PAGE = 50
+MOST_NOTES = 50
+MOST_WISHES = 50
 
 Context = dict[str, Any]
 
@@ -26,8 +30,8 @@ Context = dict[str, Any]
 class ShownStudy:
     """Raises NotFound when there is no study of that name."""
 
-    def __init__(self, session: Session, name: str) -> None:
-        self.row = Studies(session).get(name)
+    def __init__(self, session: Session, project_id: int, name: str) -> None:
+        self.row = Studies(session, project_id).get(name)
         self.runs = Runs(session)
         self.reads = DashboardReads(session, self.row.id)
 
@@ -37,7 +41,7 @@ class ShownStudy:
 
     @cached_property
     def json(self) -> Context:
-        return _json(self.study)
+        return as_json(self.study)
 
     @property
     def objectives(self) -> list[str]:
@@ -59,22 +63,42 @@ class ShownStudy:
         return {
             "listing": listing,
             "objectives": self.objectives,
-            "trials": [_json(views.trial(trial, runs)) for trial, runs in page.trials],
+            "trials": [shown_trial(trial, runs) for trial, runs in page.trials],
             "maximize": maximize,
             "next": page.next,
         }
 
+    def amendments(self) -> Context:
+        """What people added: the newest of it."""
+        wishes = self.reads.wishes(MOST_WISHES + 1)
+        return {
+            "wishes": [{"number": wish.row.number, "config": wish.row.config, "run": wish.run} for wish in wishes],
+            "most_wishes": MOST_WISHES,
+            **self.notes(),
+        }
 
-def study_list(session: Session, after: int | None) -> Context:
+    def notes(self, trial: int | None = None) -> Context:
+        return {"notes": self.reads.notes(MOST_NOTES + 1, trial), "most_notes": MOST_NOTES}
+
+
+def shown_trial(row: Trial, runs: Sequence[Run]) -> Context:
+    """As the API has it, with its mark."""
+    trial = views.trial(row, runs)
+    return as_json(trial) | {"mark": mark_of(trial.origin, invalidated=trial.invalidated is not None)}
+
+
+def study_list(session: Session, project_id: int, after: int | None) -> Context:
     """One page of studies, newest first."""
-    rows, following = cut(Studies(session).page(STUDIES_PER_PAGE + 1, after), STUDIES_PER_PAGE, lambda row: row.id)
+    found = Studies(session, project_id).page(STUDIES_PER_PAGE + 1, after)
+    rows, following = cut(found, STUDIES_PER_PAGE, lambda row: row.id)
     return {
-        "studies": [_json(study) for study in views.studies(Runs(session), rows)],
+        "studies": [as_json(study) for study in views.studies(Runs(session), rows)],
         "after": after,
         "next": following,
         "part_url": f"/parts/studies?after={after}" if after else "/parts/studies",
     }
 
 
-def _json(shown: BaseModel) -> Context:
+def as_json(shown: BaseModel) -> Context:
+    """As templates take it."""
     return shown.model_dump(mode="json", by_alias=True)

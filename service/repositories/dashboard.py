@@ -1,47 +1,25 @@
 """What the dashboard reads beyond the API: answers of a bounded size, however large the study.
 
-Thinning happens in SQL, by rank: a chart of ten thousand runs loads a few hundred rows, not ten thousand.
+Thinning happens in SQL, by rank: a chart of a hundred thousand runs loads a thousand rows, not all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from search.history import RunState
-from service.models import Report, Run, Trial
-from service.repositories.runs import Runs, newest_of_each_trial
+from search.history import ENQUEUED, TOLD, RunState
+from service.models import Enqueued, Event, Note, Report, Run, Trial
+from service.repositories.runs import Runs
+from service.repositories.trial_order import Cursor, Sort, TrialOrder
 
-
-class Sort(StrEnum):
-    NEWEST = "newest"
-    OLDEST = "oldest"
-    BEST = "best"
-    WORST = "worst"
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """The last trial of a page: its violation of constraints, its value (None without a success) and its number."""
-
-    violation: float
-    value: float | None
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.violation!r}~{'' if self.value is None else repr(self.value)}~{self.number}"
-
-    @classmethod
-    def parse(cls, text: str) -> Cursor:
-        """The inverse of `str`. Raises ValueError."""
-        violation, value, number = text.split("~")
-        return cls(float(violation), float(value) if value else None, int(number))
+RUNS_PER_WISH = 4
+"""More runs than this have the origin of one enqueued config only in odd cases; then the last configs show no run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +30,9 @@ class TrialPage:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run that succeeded; `order` counts the runs of the study that had ended by then, itself included."""
+    """A run that succeeded; `order` counts the runs of the study that had ended by then, itself included.
+
+    `mark` says what is out of the ordinary with its trial, see `mark_of`."""
 
     order: int
     finished_at: datetime
@@ -60,6 +40,15 @@ class Point:
     fidelity: float | None
     trial: int
     run: int
+    mark: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An enqueued config, and the run that tries it, once there is one."""
+
+    row: Enqueued
+    run: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +60,12 @@ class Curve:
     values: Sequence[float]
 
 
+def mark_of(origin: Mapping[str, Any], *, invalidated: bool) -> str | None:
+    """Nothing for what the search suggested; else that the trial counts for nothing, or where it is from."""
+    rule = origin.get("rule")
+    return "invalidated" if invalidated else str(rule) if rule in (TOLD, ENQUEUED) else None
+
+
 class DashboardReads:
     def __init__(self, session: Session, study_id: int) -> None:
         self.session = session
@@ -80,54 +75,93 @@ class DashboardReads:
         self, sort: Sort, limit: int, *, maximize: bool, state: RunState | None = None, after: Cursor | None = None
     ) -> TrialPage:
         """One page of trials. A trial's state is that of its latest run, its value that of its latest success."""
-        latest = newest_of_each_trial(self.study_id)
-        valued = newest_of_each_trial(self.study_id, RunState.SUCCEEDED)
-        by = _Columns(latest.c.trial, valued.c.value, sa.func.coalesce(valued.c.violation, 0.0))
-        query = (
-            sa.select(by.violation, by.value, by.number)
-            .select_from(latest.outerjoin(valued, valued.c.trial == latest.c.trial))
-            .order_by(*_order(sort, by, maximize))
-            .limit(limit + 1)
-        )
-        if state is not None:
-            query = query.where(latest.c.state == state)
-        if after is not None:
-            query = query.where(_beyond(after, sort, by, maximize))
-        rows = self.session.execute(query).all()
-        more = len(rows) > limit
+        order = TrialOrder(self.study_id, sort, maximize, state)
+        found = order.read(self.session, limit + 1, after)
         return TrialPage(
-            trials=self._load([row[2] for row in rows[:limit]]),
-            next=Cursor(*rows[limit - 1]) if more else None,
+            trials=Runs(self.session).trials_numbered(self.study_id, [one.number for one in found[:limit]]),
+            next=found[limit - 1] if len(found) > limit else None,
         )
 
     def points(self, limit: int, keep: Collection[int]) -> Sequence[Point]:
         """About `limit` of the runs that succeeded, evenly in the order in which they ended, and those in `keep`."""
-        ended = (
-            sa.select(Run, sa.func.row_number().over(order_by=Run.ended_event).label("ended"))
-            .where(Run.study_id == self.study_id, Run.ended_event.is_not(None))
-            .subquery()
-        )
-        total = self.session.scalar(sa.select(sa.func.count()).select_from(ended)) or 0
+        mine = Run.study_id == self.study_id
+        # Of the index alone, and then the few that are shown: whole rows would be most of the work.
+        has_ended = mine & Run.ended_event.is_not(None)
+        place = sa.func.row_number().over(order_by=Run.ended_event).label("place")
+        ended = sa.select(Run.ended_event, place).where(has_ended).subquery()
+        total = self.session.scalar(sa.select(sa.func.count()).where(has_ended)) or 0
         stride = max(1, -(-total // limit))
-        query = (
-            sa.select(
-                ended.c.ended, ended.c.finished_at, ended.c.value, ended.c.fidelity, ended.c.trial, ended.c.number
-            )
-            .where(ended.c.state == RunState.SUCCEEDED)
-            .where((ended.c.ended % stride == 0) | ended.c.number.in_(keep))
-            .order_by(ended.c.ended)
-        )
-        return [Point(*row) for row in self.session.execute(query)]
+        kept = sa.select(Run.ended_event).where(has_ended, Run.number.in_(keep))
+        shown = sa.select(ended).where((ended.c.place % stride == 0) | ended.c.ended_event.in_(kept))
+        places: dict[int | None, int] = {row[0]: row[1] for row in self.session.execute(shown)}
+        # As literals: a database counts parameters.
+        events: sa.BindParameter[list[int]] = sa.bindparam("events", list(places), expanding=True, literal_execute=True)
+        columns = (Run.ended_event, Run.finished_at, Run.value, Run.fidelity, Run.trial, Run.number, Run.origin)
+        succeeded = sa.select(*columns).where(mine, Run.state == RunState.SUCCEEDED, Run.ended_event.in_(events))
+        rows = self.session.execute(succeeded.order_by(Run.ended_event)).all()
+        gone = self.invalidated(None)
+        return [_point(places[row[0]], *row[1:-1], mark_of(row[-1], invalidated=row[4] in gone)) for row in rows]
+
+    def invalidated(self, trials: Collection[int] | None) -> set[int]:
+        """Those of these trials, or of all, that count for nothing any more: few, and an index knows them."""
+        query = sa.select(Trial.number).where(Trial.study_id == self.study_id, Trial.invalidated_event.is_not(None))
+        return set(self.session.scalars(query if trials is None else query.where(Trial.number.in_(trials))))
+
+    def marks(self, trials: Collection[int]) -> dict[int, str]:
+        """Of these trials those that have one: see `mark_of`."""
+        first = sa.select(Run.trial, Run.origin).where(Run.study_id == self.study_id, Run.trial.in_(trials))
+        gone = self.invalidated(trials)
+        found = {trial: mark_of(origin, invalidated=trial in gone) for trial, origin in self.session.execute(first)}
+        return {trial: mark for trial, mark in found.items() if mark is not None}
+
+    def notes(self, limit: int, trial: int | None = None) -> Sequence[Note]:
+        """The newest notes on the study and its trials, or on one trial; newest first."""
+        query = sa.select(Note).where(Note.study_id == self.study_id).order_by(Note.id.desc()).limit(limit)
+        return self.session.scalars(query if trial is None else query.where(Note.trial == trial)).all()
+
+    def wishes(self, limit: int) -> Sequence[Wish]:
+        """The configs that were enqueued last, newest first."""
+        query = sa.select(Enqueued).where(Enqueued.study_id == self.study_id).order_by(Enqueued.number.desc())
+        rows = self.session.scalars(query.limit(limit)).all()
+        if not rows:
+            return []
+        # Enqueued configs go before all others, so the runs that try them are the next ones that were added.
+        added = sa.select(Event.run).where(Event.study_id == self.study_id, Event.seq > rows[-1].event)
+        first = self.session.scalar(added.where(Event.type == "run.pending").order_by(Event.seq).limit(1))
+        serving: dict[int, int] = {}
+        if first is not None:
+            rule, number = Run.origin["rule"].as_string(), Run.origin["number"].as_integer()
+            tried = sa.select(number, Run.number).where(Run.study_id == self.study_id, rule == ENQUEUED)
+            tried = tried.where(Run.number >= first).order_by(Run.number)
+            for wish, run in self.session.execute(tried.limit(RUNS_PER_WISH * limit)):
+                serving.setdefault(wish, run)
+        return [Wish(row, serving.get(row.number)) for row in rows]
 
     def leading_trials(self, limit: int, *, maximize: bool) -> Sequence[int]:
-        """The trials whose curves say most: the best ones, highest fidelity first."""
+        """The trials whose curves say most: the best ones, highest fidelity first; none that was invalidated."""
         value = Run.value.desc() if maximize else Run.value.asc()
-        best = sa.select(Run.trial).where(Run.study_id == self.study_id, Run.state == RunState.SUCCEEDED)
-        # A trial has a run per rung, of which the first is its highest; a study of many rungs shows a few trials fewer.
-        rows = self.session.scalars(
-            best.order_by(sa.func.coalesce(Run.fidelity, 0).desc(), Run.violation, value, Run.trial).limit(2 * limit)
-        )
-        return list(dict.fromkeys(rows))[:limit]
+        found: dict[int, None] = {}
+        gone = sa.select(Trial.number).where(Trial.study_id == self.study_id, Trial.invalidated_event.is_not(None))
+        for fidelity in self._fidelities():
+            at = sa.select(Run.trial).where(Run.study_id == self.study_id, Run.state == RunState.SUCCEEDED)
+            at = at.where(Run.fidelity.is_not_distinct_from(fidelity), Run.trial.not_in(gone))
+            feasible = at.where(Run.violation == 0).order_by(value, Run.trial)
+            others = at.where(Run.violation > 0).order_by(Run.violation, value, Run.trial)
+            for query in (feasible, others):
+                # Those that are known of a higher fidelity may come first here, too.
+                found |= dict.fromkeys(self.session.scalars(query.limit(limit + len(found))))
+                if len(found) >= limit:
+                    return list(found)[:limit]
+        return list(found)
+
+    def _fidelities(self) -> Iterator[float | None]:
+        """Those that have a success, the highest first; None where the study has no fidelity."""
+        top = sa.select(sa.func.max(Run.fidelity)).where(Run.study_id == self.study_id, Run.state == RunState.SUCCEEDED)
+        fidelity = self.session.scalar(top)
+        yield fidelity
+        while fidelity is not None and (lower := self.session.scalar(top.where(Run.fidelity < fidelity))) is not None:
+            yield lower
+            fidelity = lower
 
     def running_trials(self, limit: int) -> Sequence[int]:
         """The trials that are being trained now, newest first."""
@@ -158,48 +192,16 @@ class DashboardReads:
                 points.setdefault(trial, {})[step] = float(value)
         return [Curve(trial, list(curve.keys()), list(curve.values())) for trial, curve in points.items()]
 
-    def _load(self, numbers: Sequence[int]) -> Sequence[tuple[Trial, Sequence[Run]]]:
-        query = sa.select(Trial).where(Trial.study_id == self.study_id, Trial.number.in_(numbers))
-        trials = {trial.number: trial for trial in self.session.scalars(query)}
-        return Runs(self.session).with_runs(self.study_id, [trials[number] for number in numbers])
 
-
-def _descending(sort: Sort, maximize: bool) -> bool:
-    return (sort is Sort.BEST) == maximize
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """What trials are ordered by. Those that break constraints are worse than all that keep them."""
-
-    number: Any
-    value: Any
-    violation: Any
-
-
-def _order(sort: Sort, by: _Columns, maximize: bool) -> tuple[Any, ...]:
-    match sort:
-        case Sort.NEWEST:
-            return (by.number.desc(),)
-        case Sort.OLDEST:
-            return (by.number.asc(),)
-        case Sort.BEST | Sort.WORST:
-            value = by.value.desc() if _descending(sort, maximize) else by.value.asc()
-            violation = by.violation.asc() if sort is Sort.BEST else by.violation.desc()
-            # Trials without a success come last either way.
-            return (by.value.is_(None), violation, value, by.number.asc())
-
-
-def _beyond(after: Cursor, sort: Sort, by: _Columns, maximize: bool) -> Any:
-    match sort:
-        case Sort.NEWEST:
-            return by.number < after.number
-        case Sort.OLDEST:
-            return by.number > after.number
-        case Sort.BEST | Sort.WORST if after.value is None:
-            return by.value.is_(None) & (by.number > after.number)
-        case Sort.BEST | Sort.WORST:
-            violates = by.violation > after.violation if sort is Sort.BEST else by.violation < after.violation
-            further = by.value < after.value if _descending(sort, maximize) else by.value > after.value
-            later = further | ((by.value == after.value) & (by.number > after.number))
-            return by.value.is_(None) | violates | ((by.violation == after.violation) & later)
+def _point(
+    order: int,
+    finished_at: datetime | None,
+    value: float | None,
+    fidelity: float | None,
+    trial: int,
+    run: int,
+    mark: str | None,
+) -> Point:
+    assert finished_at is not None
+    assert value is not None, "a success has a value"
+    return Point(order, finished_at, value, fidelity, trial, run, mark)

@@ -3,7 +3,9 @@
 LookupError
 └── NotFound       no such row; `known` holds near names, if there are any
 ValueError
-└── NameTaken      another study has that name
+├── NameTaken      another one of its kind has that name
+├── NotEmpty       what is to be deleted still owns something
+└── QuotaUsedUp    the project has as much as it may have at once
 """
 
 from __future__ import annotations
@@ -18,6 +20,15 @@ class NotFound(LookupError):
 
 
 class NameTaken(ValueError):
-    def __init__(self, name: str) -> None:
-        super().__init__(f"a study named {name!r} exists already")
+    def __init__(self, name: str, kind: str = "study") -> None:
+        super().__init__(f"a {kind} named {name!r} exists already")
         self.name = name
+        self.kind = kind
+
+
+class NotEmpty(ValueError):
+    pass
+
+
+class QuotaUsedUp(ValueError):
+    pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -9,7 +10,17 @@ from sqlalchemy.orm import Session
 
 from search.history import RunState
 from service.models import Event, Json, Run, Study, utcnow
+from service.models.base import table_of
+from service.observability.metrics import Metrics
+from service.observability.notes import note
+from service.repositories.webhooks import Outbox
 from service.states import StudyState, check_transition
+from service.webhooks.messages import EVENTS as WEBHOOK_EVENTS
+
+log = logging.getLogger(__name__)
+
+PENDING_EVENTS = "assay_events"
+"""The key in a session's `info` of the rows that are stored when it commits: all of them in one statement."""
 
 
 class Events:
@@ -21,16 +32,25 @@ class Events:
     def append(self, study: Study, type_: str, run: Run | None = None, data: Json | None = None) -> int:
         """Records that something happened and returns its sequence number."""
         study.last_event += 1
-        self.session.add(
-            Event(
-                study_id=study.id,
-                seq=study.last_event,
-                type=type_,
-                run=run.number if run else None,
-                trial=run.trial if run else None,
-                data=data or {},
-            )
-        )
+        ids = {"study": study.name} | ({"run": run.number, "trial": run.trial} if run else {})
+
+        def told(metrics: Metrics) -> None:
+            metrics.happened(type_)
+            log.log(logging.DEBUG if run else logging.INFO, type_, extra={"fields": ids})
+
+        note(self.session, told)
+        row = {
+            "study_id": study.id,
+            "seq": study.last_event,
+            "type": type_,
+            "run": run.number if run else None,
+            "trial": run.trial if run else None,
+            "data": data or {},
+            "created_at": utcnow(),
+        }
+        self.session.info.setdefault(PENDING_EVENTS, []).append(row)
+        if type_ in WEBHOOK_EVENTS:
+            Outbox(self.session).post(study, Event(**row))
         return study.last_event
 
     def move_study(self, study: Study, state: StudyState, reason: str | None = None) -> None:
@@ -50,6 +70,8 @@ class Events:
     def move_run(self, study: Study, run: Run, state: RunState, data: Json | None = None) -> None:
         """Applies one transition of a run. Raises NotAllowed."""
         check_transition(RunState(run.state), state)
+        study.count(run.state, -1)
+        study.count(state, 1)
         run.state = state
         type_ = "run.retried" if state is RunState.PENDING else f"run.{state}"
         seq = self.append(study, type_, run, data)
@@ -63,3 +85,17 @@ class Events:
         return self.session.scalars(
             sa.select(Event).where(Event.study_id == study_id, Event.seq > seq).order_by(Event.seq).limit(limit)
         ).all()
+
+    def last(self, study_id: int, type_: str) -> int | None:
+        """The sequence number of the last event of this type."""
+        query = sa.select(sa.func.max(Event.seq)).where(Event.study_id == study_id, Event.type == type_)
+        return self.session.scalar(query)
+
+
+def store_events(session: Session) -> None:
+    """Right before the commit."""
+    if rows := session.info.pop(PENDING_EVENTS, None):
+        session.connection().execute(_INSERT, rows)
+
+
+_INSERT = sa.insert(table_of(Event))

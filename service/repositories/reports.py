@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from service.models import Report, Run
+from service.repositories.inserts import insert_or_ignore
 
 
 class Reports:
@@ -23,9 +23,8 @@ class Reports:
         """
         rows = list(rows)
         if rows:
-            dialect = self.session.get_bind().dialect.name
-            insert = _INSERTS[dialect](Report).on_conflict_do_nothing()
-            self.session.execute(insert, rows)
+            self.session.flush()  # the runs that they are of
+            self.session.connection().execute(insert_or_ignore(self.session, Report), rows)
 
     def page(
         self,
@@ -40,7 +39,8 @@ class Reports:
             sa.select(Report, Run.trial)
             .join(Run, (Run.study_id == Report.study_id) & (Run.number == Report.run))
             .where(Report.study_id == study_id, Report.attempt == Run.attempts)
-            .order_by(Report.id)
+            # Of a run or a trial there are few: SQLite would rather go through all of the study, in this order.
+            .order_by(Report.id if run is None and trial is None else Report.id + 0)
             .limit(limit)
         )
         if after is not None:
@@ -48,29 +48,21 @@ class Reports:
         if run is not None:
             query = query.where(Report.run == run)
         if trial is not None:
-            query = query.where(Run.trial == trial)
+            runs = sa.select(Run.number).where(Run.study_id == study_id, Run.trial == trial)
+            query = query.where(Report.run.in_(runs))
         return [(report, number) for report, number in self.session.execute(query)]
 
-    def all(self, study_id: int) -> Sequence[Report]:
-        """Every report of a study, of all attempts, in the order in which they were stored."""
-        return self.session.scalars(sa.select(Report).where(Report.study_id == study_id).order_by(Report.id)).all()
+    def after(self, study_id: int, report: int) -> Sequence[Report]:
+        """The reports of a study, of all attempts, that were stored after the one with this id, in order."""
+        query = sa.select(Report).where(Report.study_id == study_id, Report.id > report)
+        return self.session.scalars(query.order_by(Report.id)).all()
 
-    def last_id_before(self, study_id: int, moment: datetime) -> int:
-        """The id of the newest report that was stored before `moment`; 0 without any."""
-        query = sa.select(Report.id).where(Report.study_id == study_id, Report.created_at < moment)
-        return self.session.scalar(query.order_by(Report.id.desc()).limit(1)) or 0
+    def last(self, run: Run) -> Report | None:
+        """The report of the highest step of the run's current attempt; None if there is none."""
+        mine = (Report.study_id == run.study_id) & (Report.run == run.number) & (Report.attempt == run.attempts)
+        return self.session.scalar(sa.select(Report).where(mine).order_by(Report.step.desc()).limit(1))
 
-
-def _sqlite(table: type[Report]) -> Any:
-    from sqlalchemy.dialects.sqlite import insert
-
-    return insert(table)
-
-
-def _postgresql(table: type[Report]) -> Any:
-    from sqlalchemy.dialects.postgresql import insert
-
-    return insert(table)
-
-
-_INSERTS = {"sqlite": _sqlite, "postgresql": _postgresql}
+    def last_before(self, study_id: int, event: int) -> int:
+        """The id of the newest report that was stored before this event of the study; 0 without any."""
+        query = sa.select(Report.id).where(Report.study_id == study_id, Report.after_event < event)
+        return self.session.scalar(query.order_by(Report.after_event.desc(), Report.id.desc()).limit(1)) or 0

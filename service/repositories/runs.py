@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
+from search.history import ENQUEUED, RunState
 from search.history import Run as Decision
-from search.history import RunState
-from service.models import Attempt, Evaluation, Json, Run, Study, Trial, utcnow
+from service.models import Attempt, Enqueued, Evaluation, Json, Report, Run, Study, Trial, utcnow
+from service.models.base import table_of
+from service.observability.notes import note
 from service.repositories.errors import NotFound
 from service.repositories.events import Events
+from service.repositories.trial_order import Cursor, TrialOrder
 from service.states import AttemptState, check_transition
 
 OPEN = (RunState.PENDING, RunState.RUNNING)
@@ -27,23 +33,76 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What a study has used up; a run that goes on from another one costs the difference of their fidelities."""
+class Begun:
+    """What was decided when a run was added: only that, for a history may have a hundred thousand of them."""
+
+    number: int
+    trial: int
+    kind: str
+    bracket: int
+    rung: int
+    replicate: int
+    fidelity: float | None
+    origin: Json
+    resume_from: int | None
+    added_event: int
+    config: Json
+
+
+_OF_BEGUN = [field.name for field in fields(Begun) if field.name != "config"]
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """How a run has ended."""
+
+    number: int
+    state: str
+    metrics: Json | None
+    failure_class: str | None
+    ended_event: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What there is to know of an attempt under way until it is heard of: there may be a thousand of them."""
+
+    run: int
+    number: int
+    worker: str | None
+    created_at: datetime
+    lease_seconds: float | None
+    lease_expires: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a project uses now."""
 
     runs: int
-    trials: int
-    fidelity: float | None
+    gpus: float
 
 
 class Runs:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def add(self, study: Study, decision: Decision) -> Run:
-        """A pending run, and its trial when it is the first run of one. The study's row is locked by the caller."""
-        if self.session.get(Trial, (study.id, decision.trial)) is None:
-            self.session.add(Trial(study_id=study.id, number=decision.trial, config=dict(decision.config)))
-            self.session.flush()
+    def add(self, study: Study, decisions: Sequence[Decision]) -> Sequence[RunRow]:
+        """Pending runs, and the trials that begin with them. The study's row is locked by the caller."""
+        fresh = {
+            one.trial: Trial(study_id=study.id, number=one.trial, config=dict(one.config))
+            for one in decisions
+            if one.trial >= study.trials
+        }
+        self.session.add_all(fresh.values())
+        study.trials += len(fresh)
+        runs = [self._add(study, decision) for decision in decisions]
+        return [RunRow(run, fresh.get(run.trial) or self._trial(run)) for run in runs]
+
+    def _trial(self, run: Run) -> Trial:
+        return self.session.get_one(Trial, (run.study_id, run.trial))
+
+    def _add(self, study: Study, decision: Decision) -> Run:
         run = Run(
             study_id=study.id,
             number=decision.number,
@@ -60,10 +119,28 @@ class Runs:
         )
         run.added_event = Events(self.session).append(study, "run.pending", run)
         self.session.add(run)
+        study.count(RunState.PENDING, 1)
+        study.fidelity += self._fidelity_used(study, decision)
         return run
 
+    def _fidelity_used(self, study: Study, decision: Decision) -> float:
+        """What the run is started for; one that goes on from another costs the difference of their fidelities."""
+        if decision.told:
+            return 0.0
+        if decision.fidelity is None:
+            return 1.0
+        if decision.resume_from is None:
+            return decision.fidelity
+        resumed = self.session.get(Run, (study.id, decision.resume_from))
+        assert resumed is not None
+        return decision.fidelity - (resumed.fidelity or 0.0)
+
     def lease(self, run: Run, token: str, owner: str) -> Attempt:
-        """A new attempt at the run. The one before it has ended."""
+        """A new attempt at the run. The one before it has ended.
+
+        What that one reported up to its checkpoint becomes a part of the new one, which goes on from there.
+        """
+        before = self.attempt(run) if run.attempts else None
         run.attempts += 1
         attempt = Attempt(
             study_id=run.study_id,
@@ -73,29 +150,74 @@ class Runs:
             state=AttemptState.LEASED,
             owner=owner,
         )
+        if before is not None and before.checkpoint is not None:
+            attempt.checkpoint, attempt.checkpoint_step = before.checkpoint, before.checkpoint_step
+            if before.checkpoint_step is not None:
+                self._inherit_reports(run, before.checkpoint_step)
         self.session.add(attempt)
         return attempt
 
-    def end_attempt(self, run: Run, state: AttemptState) -> None:
+    def _inherit_reports(self, run: Run, step: float) -> None:
+        self.session.execute(
+            sa.update(Report)
+            .where(Report.study_id == run.study_id, Report.run == run.number, Report.attempt == run.attempts - 1)
+            .where(Report.step <= step)
+            .values(attempt=run.attempts)
+        )
+
+    def end_attempt(self, run: Run, state: AttemptState, message: str | None = None) -> None:
         """Ends the run's current attempt, if it is open."""
         attempt = self.session.get(Attempt, (run.study_id, run.number, run.attempts))
-        if attempt is None or attempt.ended_at is not None:
+        if attempt is not None:
+            self.end(attempt, state, message)
+
+    def end(self, attempt: Attempt, state: AttemptState, message: str | None = None) -> None:
+        """Ends an attempt, if it is open."""
+        if attempt.ended_at is not None:
             return
         check_transition(AttemptState(attempt.state), state)
-        attempt.state, attempt.ended_at = state, utcnow()
+        attempt.state, attempt.ended_at, attempt.message = state, utcnow(), message
+        note(self.session, lambda metrics: metrics.attempt_ended(state))
 
-    def lost_attempts(self, run: Run) -> int:
-        """How many attempts at the run ended with the loss of their worker."""
-        return (
-            self.session.scalar(
-                sa.select(sa.func.count()).where(
-                    Attempt.study_id == run.study_id,
-                    Attempt.run == run.number,
-                    Attempt.state == AttemptState.LOST,
-                )
-            )
-            or 0
-        )
+    def attempts_ended(self, run: Run, state: AttemptState) -> int:
+        """How many attempts at the run ended in this state."""
+        ended = (Attempt.study_id == run.study_id) & (Attempt.run == run.number) & (Attempt.state == state)
+        return self.session.scalar(sa.select(sa.func.count()).where(ended)) or 0
+
+    def attempts(self, run: Run, limit: int | None = None, after: int | None = None) -> Sequence[Attempt]:
+        """The attempts at the run, oldest first; `after` is the number of the last one of the page before."""
+        query = sa.select(Attempt).where(Attempt.study_id == run.study_id, Attempt.run == run.number)
+        if after is not None:
+            query = query.where(Attempt.number > after)
+        return self.session.scalars(query.order_by(Attempt.number).limit(limit)).all()
+
+    def attempt_of(self, token: str) -> Attempt | None:
+        """The attempt with this token."""
+        return self.session.scalar(sa.select(Attempt).where(Attempt.token == token))
+
+    def renewal(self, attempt: Attempt, until: datetime | None) -> Mapping[str, Any]:
+        """The lease of a stored attempt runs until then: at once as far as the object tells, and for `renew`."""
+        set_committed_value(attempt, "lease_expires", until)
+        return {"study": attempt.study_id, "of": attempt.run, "which": attempt.number, "until": until}
+
+    def renew(self, leases: Sequence[Mapping[str, Any]]) -> None:
+        """Stores renewals: all of them in one statement, which takes a fraction of what their objects would."""
+        self.session.connection().execute(_RENEW, leases)
+
+    def under_way(self, study_id: int) -> Sequence[Held]:
+        """The attempts of a study that have not ended, by run, as they are in the database."""
+        return [Held(*row) for row in self.session.connection().execute(_UNDER_WAY, {"study": study_id})]
+
+    def under_way_in_project(self, project_id: int) -> Usage:
+        """How many attempts a project's studies have under way, and the GPUs that they were promised."""
+        gpus = sa.func.coalesce(sa.func.sum(Study.spec["resources"]["gpus"].as_float()), 0.0)
+        row = self.session.execute(
+            sa.select(sa.func.count(), gpus)
+            .select_from(Attempt)
+            .join(Study, Study.id == Attempt.study_id)
+            .where(Attempt.ended_at.is_(None), Study.project_id == project_id)
+        ).one()
+        return Usage(row[0], row[1])
 
     def attempt(self, run: Run) -> Attempt:
         """The run's current attempt."""
@@ -104,15 +226,26 @@ class Runs:
         return attempt
 
     def get(self, study_id: int, number: int) -> RunRow:
-        row = self.session.execute(_rows().where(Run.study_id == study_id, Run.number == number)).one_or_none()
+        row = self.session.execute(_ROW, {"study": study_id, "run": number}).one_or_none()
         if row is None:
             raise NotFound(f"the study has no run {number}")
         return RunRow(row[0], row[1])
+
+    def with_attempts(self, study_id: int, numbers: Collection[int]) -> Iterator[tuple[Run, Attempt | None]]:
+        """Those of these runs that there are, each with its current attempt."""
+        rows = self.session.execute(_RUNS_AND_ATTEMPTS, {"study": study_id, "runs": numbers})
+        return ((run, attempt) for run, attempt in rows)
 
     def open(self, study_id: int) -> Sequence[RunRow]:
         """The runs that have not ended, by number."""
         rows = self.session.execute(_rows().where(Run.study_id == study_id, Run.state.in_(OPEN)).order_by(Run.number))
         return [RunRow(run, trial) for run, trial in rows]
+
+    def serving(self, study_id: int) -> dict[int, int]:
+        """The runs that try enqueued configs, by the config's number."""
+        rule, number = Run.origin["rule"].as_string(), Run.origin["number"].as_integer()
+        query = sa.select(number, Run.number).where(Run.study_id == study_id, rule == ENQUEUED)
+        return {wish: run for wish, run in self.session.execute(query) if wish is not None}
 
     def page(
         self,
@@ -132,10 +265,32 @@ class Runs:
             query = query.where(Run.trial == trial)
         return [RunRow(run, trial) for run, trial in self.session.execute(query)]
 
-    def all(self, study_id: int) -> Sequence[RunRow]:
-        """Every run of a study, by number: the whole history."""
-        rows = self.session.execute(_rows().where(Run.study_id == study_id).order_by(Run.number))
-        return [RunRow(run, trial) for run, trial in rows]
+    def added(self, study_id: int, number: int) -> Iterator[Begun]:
+        """The runs from this number on: those that were added when there were as many."""
+        of_trial = (Trial.study_id == Run.study_id) & (Trial.number == Run.trial)
+        query = sa.select(*(getattr(Run, name) for name in _OF_BEGUN), Trial.config).join(Trial, of_trial)
+        query = query.where(Run.study_id == study_id, Run.number >= number).order_by(Run.number)
+        return (Begun(*row) for row in self._read(query, all_of_it=number == 0))
+
+    def ended(self, study_id: int, seq: int) -> Iterator[Over]:
+        """The runs that ended after the event `seq`, in the order in which they did."""
+        query = sa.select(Run.number, Run.state, Run.metrics, Run.failure_class, Run.ended_event)
+        query = query.where(Run.study_id == study_id, Run.ended_event > seq).order_by(Run.ended_event)
+        return (Over(*row) for row in self._read(query, all_of_it=seq == 0))
+
+    def _read(self, query: sa.Select[*tuple[Any, ...]], *, all_of_it: bool) -> Iterator[sa.Row[*tuple[Any, ...]]]:
+        """The rows, bit by bit where they may be very many."""
+        return iter(self.session.execute(query, execution_options={"yield_per": 1000} if all_of_it else {}))
+
+    def invalidated(self, study_id: int, seq: int) -> Sequence[Trial]:
+        """The trials that were invalidated after the event `seq`, in the order in which they were."""
+        query = sa.select(Trial).where(Trial.study_id == study_id, Trial.invalidated_event > seq)
+        return self.session.scalars(query.order_by(Trial.invalidated_event)).all()
+
+    def enqueued(self, study_id: int, seq: int = -1) -> Sequence[Enqueued]:
+        """The configs that were enqueued after the event `seq`, in the order in which they were."""
+        query = sa.select(Enqueued).where(Enqueued.study_id == study_id, Enqueued.event > seq)
+        return self.session.scalars(query.order_by(Enqueued.number)).all()
 
     def trial(self, study_id: int, number: int) -> tuple[Trial, Sequence[Run]]:
         """A trial and its runs, by number."""
@@ -148,45 +303,24 @@ class Runs:
         self, study_id: int, limit: int, after: int | None = None, state: RunState | None = None
     ) -> Sequence[tuple[Trial, Sequence[Run]]]:
         """Trials by number, each with its runs; a trial's state is that of its latest run."""
-        query = sa.select(Trial).where(Trial.study_id == study_id).order_by(Trial.number).limit(limit)
-        if after is not None:
-            query = query.where(Trial.number > after)
-        if state is not None:
-            latest = newest_of_each_trial(study_id)
-            query = query.join(latest, latest.c.trial == Trial.number).where(latest.c.state == state)
-        return self.with_runs(study_id, self.session.scalars(query).all())
+        begin = None if after is None else Cursor(0.0, None, after)
+        found = TrialOrder(study_id, state=state).read(self.session, limit, begin)
+        return self.trials_numbered(study_id, [one.number for one in found])
+
+    def trials_numbered(self, study_id: int, numbers: Sequence[int]) -> Sequence[tuple[Trial, Sequence[Run]]]:
+        """These trials, in this order, each with its runs."""
+        query = sa.select(Trial).where(Trial.study_id == study_id, Trial.number.in_(numbers))
+        trials = {trial.number: trial for trial in self.session.scalars(query)}
+        return self.with_runs(study_id, [trials[number] for number in numbers])
 
     def with_runs(self, study_id: int, trials: Sequence[Trial]) -> Sequence[tuple[Trial, Sequence[Run]]]:
         """These trials of one study, each with its runs by number."""
         found: dict[int, list[Run]] = {trial.number: [] for trial in trials}
-        query = sa.select(Run).where(Run.study_id == study_id, Run.trial.in_(found)).order_by(Run.number)
-        for run in self.session.scalars(query):
+        # Put in order here: SQLite would go through all runs in the order of their numbers.
+        query = sa.select(Run).where(Run.study_id == study_id, Run.trial.in_(found))
+        for run in sorted(self.session.scalars(query), key=lambda run: run.number):
             found[run.trial].append(run)
         return [(trial, found[trial.number]) for trial in trials]
-
-    def counts(self, study_ids: Iterable[int]) -> dict[int, dict[str, int]]:
-        """For each study the number of runs per state (only states that occur)."""
-        counts: dict[int, dict[str, int]] = {study_id: {} for study_id in study_ids}
-        query = (
-            sa.select(Run.study_id, Run.state, sa.func.count())
-            .where(Run.study_id.in_(counts.keys()))
-            .group_by(Run.study_id, Run.state)
-        )
-        for study_id, state, count in self.session.execute(query):
-            counts[study_id][state] = count
-        return counts
-
-    def spent(self, study_id: int) -> Spent:
-        """What the study has used up, open runs included at what they will use."""
-        resumed = aliased(Run)
-        fresh = Run.fidelity - sa.func.coalesce(resumed.fidelity, 0)
-        row = self.session.execute(
-            sa.select(sa.func.count(), sa.func.count(Run.trial.distinct()), sa.func.sum(fresh))
-            .select_from(Run)
-            .outerjoin(resumed, (resumed.study_id == Run.study_id) & (resumed.number == Run.resume_from))
-            .where(Run.study_id == study_id)
-        ).one()
-        return Spent(row[0], row[1], row[2])
 
     def kept_checkpoints(self, study_id: int) -> Sequence[str]:
         """The checkpoints worth keeping of a study that has ended: of its best run, and of the other `contenders`."""
@@ -235,6 +369,11 @@ class Runs:
     def evaluation(self, study_id: int) -> Evaluation | None:
         return self.session.get(Evaluation, study_id)
 
+    def evaluations(self, study_ids: Collection[int]) -> dict[int, Evaluation]:
+        """Those of these studies, by study."""
+        rows = self.session.scalars(sa.select(Evaluation).where(Evaluation.study_id.in_(study_ids)))
+        return {row.study_id: row for row in rows}
+
     def add_evaluation(self, run: Run, metrics: dict[str, float]) -> None:
         self.session.add(Evaluation(study_id=run.study_id, run=run.number, trial=run.trial, metrics=metrics))
 
@@ -243,10 +382,25 @@ def _rows() -> sa.Select[Run, Trial]:
     return sa.select(Run, Trial).join(Trial, (Trial.study_id == Run.study_id) & (Trial.number == Run.trial))
 
 
-def newest_of_each_trial(study_id: int, state: RunState | None = None) -> sa.Subquery:
-    """The latest run of each trial (of those in `state`): its trial, state, value and violation."""
-    newest = sa.select(sa.func.max(Run.number)).where(Run.study_id == study_id).group_by(Run.trial)
-    if state is not None:
-        newest = newest.where(Run.state == state)
-    columns = (Run.trial, Run.state, Run.value, Run.violation)
-    return sa.select(*columns).where(Run.study_id == study_id, Run.number.in_(newest)).subquery()
+# Asked for all the time, and so written only once: to put a statement together takes as long as to carry it out.
+_ROW = _rows().where(Run.study_id == sa.bindparam("study"), Run.number == sa.bindparam("run"))
+_RUNS_AND_ATTEMPTS = (
+    sa.select(Run, Attempt)
+    .outerjoin(
+        Attempt,
+        (Attempt.study_id == Run.study_id) & (Attempt.run == Run.number) & (Attempt.number == Run.attempts),
+    )
+    .where(Run.study_id == sa.bindparam("study"), Run.number.in_(sa.bindparam("runs", expanding=True)))
+)
+_ATTEMPTS = table_of(Attempt)
+_UNDER_WAY = (
+    sa.select(*(_ATTEMPTS.c[field.name] for field in fields(Held)))
+    .where(_ATTEMPTS.c.study_id == sa.bindparam("study"), _ATTEMPTS.c.ended_at.is_(None))
+    .order_by(_ATTEMPTS.c.run)
+)
+_RENEW = (
+    sa.update(_ATTEMPTS)
+    .where(_ATTEMPTS.c.study_id == sa.bindparam("study"))
+    .where(_ATTEMPTS.c.run == sa.bindparam("of"), _ATTEMPTS.c.number == sa.bindparam("which"))
+    .values(lease_expires=sa.bindparam("until"))
+)

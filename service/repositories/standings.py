@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from search import History, Standing, StudySpec, incumbents, schedule, standing
-from service.models import Incumbent, Json, Run, Study, Trial
+from service.models import Incumbent, Json, Run, Study, Trial, utcnow
+from service.repositories.events import Events
 from service.repositories.runs import RunRow, Runs
 
 
@@ -32,19 +33,53 @@ class Standings:
         self.session = session
 
     def update(self, study: Study, spec: StudySpec, history: History) -> None:
-        """Stores who leads after the last event of a history. The study's row is locked by the caller."""
+        """Stores who leads after the last event of a history, and tells of every new leader by an event of its own.
+
+        The study's row is locked by the caller.
+        """
         found = standing(spec, history)
-        study.standing = asdict(found) | {"schedule": _schedule(history, found.run)} if found else None
-        trace, known = incumbents(spec, history), self._count(study.id)
-        for place, run in enumerate(trace[known:], start=known):
-            self.session.add(Incumbent(study_id=study.id, place=place, run=run, event=study.last_event))
+        trace, known, last = incumbents(spec, history), self._known(study), study.last_event
+        said = {"schedule": _schedule(history, found.run), "incumbents": len(trace)} if found else {}
+        study.standing = asdict(found) | said if found else None
+        for place, number in enumerate(trace[known:], start=known):
+            run = self.session.get_one(Run, (study.id, number))
+            self.session.add(Incumbent(study_id=study.id, place=place, run=number, event=last))
+            data = {"metrics": run.metrics, "fidelity": run.fidelity}
+            Events(self.session).append(study, "study.incumbent", run, data)
+
+    def rewrite(self, study: Study, spec: StudySpec, history: History) -> None:
+        """As `update`, when results were taken out: others may have led from the beginning. Nobody is told of these."""
+        self.session.execute(sa.delete(Incumbent).where(Incumbent.study_id == study.id))
+        rows = Runs(self.session).numbered(study.id, trace := incumbents(spec, history))
+        for place, number in enumerate(trace):
+            run = rows[number].run
+            assert run.ended_event is not None, "who led has ended"
+            taken = Incumbent(study_id=study.id, place=place, run=number, event=run.ended_event)
+            taken.created_at = run.finished_at or utcnow()
+            self.session.add(taken)
+        study.standing = (study.standing or {}) | {"incumbents": len(trace)}
+        self.update(study, spec, history)
 
     def leader(self, study: Study) -> Leader | None:
         """The best run; None while no run has succeeded."""
-        if study.standing is None:
-            return None
-        found = Standing(**{field.name: study.standing[field.name] for field in fields(Standing)})
-        return Leader(Runs(self.session).get(study.id, found.run), found, study.standing["schedule"])
+        return self.leader_of_each([study]).get(study.id)
+
+    def leader_of_each(self, studies: Collection[Study]) -> dict[int, Leader]:
+        """The best run of each of these studies, by study; none for those in which no run has succeeded."""
+        standings = {study.id: study.standing for study in studies if study.standing is not None}
+        rows = self.session.execute(
+            sa.select(Run, Trial)
+            .select_from(Study)
+            .join(Run, (Run.study_id == Study.id) & (Run.number == Study.standing["run"].as_integer()))
+            .join(Trial, (Trial.study_id == Run.study_id) & (Trial.number == Run.trial))
+            .where(Study.id.in_(standings))
+        )
+        leaders: dict[int, Leader] = {}
+        for run, trial in rows:
+            stored = standings[run.study_id]
+            found = Standing(**{field.name: stored[field.name] for field in fields(Standing)})
+            leaders[run.study_id] = Leader(RunRow(run, trial), found, stored["schedule"])
+        return leaders
 
     def leaders(self, study: Study, spec: StudySpec, history: History, numbers: Sequence[int]) -> Sequence[Leader]:
         """These runs of the study's front, in this order."""
@@ -68,8 +103,11 @@ class Standings:
         query = sa.select(Incumbent.run).where(Incumbent.study_id == study_id).order_by(Incumbent.place)
         return self.session.scalars(query).all()
 
-    def _count(self, study_id: int) -> int:
-        query = sa.select(sa.func.count()).select_from(Incumbent).where(Incumbent.study_id == study_id)
+    def _known(self, study: Study) -> int:
+        """How many incumbents are stored; the standing says so, but for those of earlier versions."""
+        if study.standing is not None and "incumbents" in study.standing:
+            return int(study.standing["incumbents"])
+        query = sa.select(sa.func.count()).select_from(Incumbent).where(Incumbent.study_id == study.id)
         return self.session.scalar(query) or 0
 
 

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from search.replay import Difference, Record, Verified
 from service import schemas
+from service.auth.callers import Reader
 from service.database import Database, DatabaseUnavailable
 from service.explain import MOST_PROBLEMS
 from service.problems import BUSY, FAULT, UNAVAILABLE, Kind, Problem, Refused, documented, incident
@@ -54,10 +55,10 @@ class VerificationStream(EventStream):
                 self._place.leave()
 
 
-def _readable(name: StudyName, database: DatabaseOfApp) -> None:
+def _readable(name: StudyName, caller: Reader, database: DatabaseOfApp) -> None:
     """Raises NotFound, or InvalidInput when the stored spec is not valid for this version of the code."""
     with database.session(write=False) as session:
-        search_spec(Studies(session).get(name))
+        search_spec(Studies(session, caller.project_id).get(name))
 
 
 @router.post(
@@ -67,7 +68,7 @@ def _readable(name: StudyName, database: DatabaseOfApp) -> None:
     dependencies=[Depends(_readable)],
     responses=documented(503),
 )
-async def verify_study(name: StudyName, database: DatabaseOfApp, request: Request) -> EventStream:
+async def verify_study(name: StudyName, caller: Reader, database: DatabaseOfApp, request: Request) -> EventStream:
     """Derives every suggestion and every stop again, from what is stored before it, and compares them. Nothing changes.
 
     This may take long, so the answer is a stream of server-sent events: `progress` (how many events of the study have
@@ -79,17 +80,19 @@ async def verify_study(name: StudyName, database: DatabaseOfApp, request: Reques
     if place is None:
         detail = f"{AT_ONCE} studies are being verified and {WAITING} wait for their turn; try again later"
         raise Refused(BUSY, detail, headers={"Retry-After": str(RETRY_SECONDS)})
-    return VerificationStream(_verify(name, database, place, request.app.state.closing), place)
+    return VerificationStream(_verify(caller.project_id, name, database, place, request.app.state.closing), place)
 
 
-async def _verify(name: str, database: Database, place: Place, closing: threading.Event) -> AsyncGenerator[bytes, None]:
+async def _verify(
+    project_id: int, name: str, database: Database, place: Place, closing: threading.Event
+) -> AsyncGenerator[bytes, None]:
     while not place.has_turn:
         yield KEEPALIVE_COMMENT
         await asyncio.sleep(PULSE_SECONDS)
         if closing.is_set():
             return
     try:
-        record = await run_in_threadpool(_record, name, database)
+        record = await run_in_threadpool(_record, project_id, name, database)
     except DatabaseUnavailable as error:
         yield _problem(UNAVAILABLE, str(error))
         return
@@ -102,9 +105,9 @@ async def _verify(name: str, database: Database, place: Place, closing: threadin
             yield _message(name, news)
 
 
-def _record(name: str, database: Database) -> Record:
+def _record(project_id: int, name: str, database: Database) -> Record:
     with database.session(write=False) as session:
-        return stored_record(session, Studies(session).get(name))
+        return stored_record(session, Studies(session, project_id).get(name))
 
 
 def _message(name: str, news: News) -> bytes:

@@ -13,15 +13,16 @@ from search import StudySpec
 from search.history import Run as Decision
 from search.history import RunState, Slot
 from service.database import Database, DatabaseError
-from service.engagement import stored_history
-from service.models import Run, Study, utcnow
+from service.models import DEFAULT_PROJECT_ID, Run, Study, utcnow
 from service.repositories.errors import NameTaken, NotFound
 from service.repositories.events import Events
+from service.repositories.owned import Owned
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
 from service.repositories.standings import Standings
 from service.repositories.studies import Studies
 from service.states import AttemptState, NotAllowed, StudyState
+from service.tracking import Tracked
 
 JUDGED = StudySpec.from_json(
     {
@@ -38,7 +39,7 @@ SPEC = {"space": {"parameters": []}, "note": "Größe 東京", "order": {"z": 1,
 
 def add_study(database: Database, name: str = "s") -> int:
     with database.session() as session:
-        study = Studies(session).add(name, SPEC)
+        study = Studies(session, DEFAULT_PROJECT_ID).add(name, SPEC)
         Events(session).append(study, "study.created")
         return study.id
 
@@ -51,7 +52,7 @@ def decision(number: int, trial: int, fidelity: float | None = 1, rung: int = 0,
 
 def finish(database: Database, study_id: int, number: int, value: float) -> None:
     with database.session() as session:
-        study, run = Studies(session).lock(study_id), Runs(session).get(study_id, number).run
+        study, run = Owned(session).lock(study_id), Runs(session).get(study_id, number).run
         Events(session).move_run(study, run, RunState.RUNNING)
         run.value, run.metrics = value, {"loss": value}
         Events(session).move_run(study, run, RunState.SUCCEEDED)
@@ -59,15 +60,15 @@ def finish(database: Database, study_id: int, number: int, value: float) -> None
 
 def add_runs(database: Database, study_id: int, *decisions: Decision) -> None:
     with database.session() as session:
-        study = Studies(session).lock(study_id)
+        study = Owned(session).lock(study_id)
         for one in decisions:
-            Runs(session).add(study, one)
+            Runs(session).add(study, [one])
 
 
 def test_a_study_comes_back_as_it_was_stored(database: Database) -> None:
     add_study(database, "größe-1")
     with database.session(write=False) as session:
-        study = Studies(session).get("größe-1")
+        study = Studies(session, DEFAULT_PROJECT_ID).get("größe-1")
     assert study.spec == SPEC
     assert list(study.spec["order"]) == ["z", "a"], "the order of keys is part of a study: parameters keep theirs"
     assert study.created_at.utcoffset() == timedelta(0)
@@ -77,28 +78,28 @@ def test_a_study_comes_back_as_it_was_stored(database: Database) -> None:
 def test_a_name_is_taken_once(database: Database) -> None:
     add_study(database)
     with pytest.raises(NameTaken), database.session() as session:
-        Studies(session).add("s", SPEC)
+        Studies(session, DEFAULT_PROJECT_ID).add("s", SPEC)
 
 
 def test_a_missing_study_is_named_with_near_ones(database: Database) -> None:
     add_study(database, "digits-lenet")
     with database.session() as session, pytest.raises(NotFound, match="did you mean digits-lenet"):
-        Studies(session).get("digits-lent")
+        Studies(session, DEFAULT_PROJECT_ID).get("digits-lent")
 
 
 def test_an_error_rolls_everything_back(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.session() as session:
-        Studies(session).add("s", SPEC)
+        Studies(session, DEFAULT_PROJECT_ID).add("s", SPEC)
         _ = 1 / 0
     with database.session(write=False) as session:
-        assert Studies(session).find("s") is None
+        assert Studies(session, DEFAULT_PROJECT_ID).find("s") is None
 
 
 def test_studies_are_paged_newest_first(database: Database) -> None:
     ids = [add_study(database, f"s{i}") for i in range(5)]
     with database.session(write=False) as session:
-        first = Studies(session).page(2)
-        second = Studies(session).page(10, after=first[-1].id)
+        first = Studies(session, DEFAULT_PROJECT_ID).page(2)
+        second = Studies(session, DEFAULT_PROJECT_ID).page(10, after=first[-1].id)
     assert [study.id for study in (*first, *second)] == ids[::-1]
 
 
@@ -108,7 +109,7 @@ def test_events_count_up_without_gaps_under_concurrent_writers(database: Databas
     def write() -> None:
         for _ in range(10):
             with database.session() as session:
-                Events(session).append(Studies(session).lock(study_id), "run.running")
+                Events(session).append(Owned(session).lock(study_id), "run.running")
 
     threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
@@ -159,9 +160,9 @@ def test_runs_and_trials_are_paged_and_filtered(database: Database) -> None:
         assert [trial.number for trial, _ in runs.trials(study_id, 9, state=RunState.SUCCEEDED)] == [0]
         assert [trial.number for trial, _ in runs.trials(study_id, 9, state=RunState.PENDING)] == [1, 2, 3]
         assert [run.number for run in runs.trial(study_id, 1)[1]] == [1, 4]
-        assert runs.counts([study_id]) == {study_id: {"succeeded": 2, "pending": 3}}
-        spent = runs.spent(study_id)
-        assert (spent.runs, spent.trials, spent.fidelity) == (5, 4, 1 + 3 + 1 + 1)
+        study = session.get_one(Study, study_id)
+        assert study.counts == {"succeeded": 2, "pending": 3}
+        assert (study.trials, study.fidelity) == (4, 1 + 3 + 1 + 1)
 
 
 def test_standings_are_what_the_search_says(database: Database) -> None:
@@ -182,14 +183,16 @@ def test_standings_are_what_the_search_says(database: Database) -> None:
 
 def _judge(database: Database, study_id: int) -> None:
     with database.session() as session:
-        study = Studies(session).lock(study_id)
-        Standings(session).update(study, JUDGED, stored_history(session, JUDGED, study_id))
+        study = Owned(session).lock(study_id)
+        known = Tracked(study_id, JUDGED)
+        known.catch_up(session, study)
+        Standings(session).update(study, JUDGED, known.history)
 
 
 def _standings(database: Database, study_id: int) -> tuple[int | None, list[int]]:
     with database.session(write=False) as session:
         standings = Standings(session)
-        leader = standings.leader(Studies(session).get("s"))
+        leader = standings.leader(Studies(session, DEFAULT_PROJECT_ID).get("s"))
         trace = standings.trace(study_id)
         assert [row.run.number for _, row in trace] == list(standings.numbers(study_id))
         return leader and leader.row.run.number, [taken.run for taken, _ in trace]
@@ -199,7 +202,7 @@ def test_transitions_that_the_table_does_not_know_are_refused(database: Database
     study_id = add_study(database)
     add_runs(database, study_id, decision(0, 0))
     with database.session() as session:
-        study, run = Studies(session).lock(study_id), Runs(session).get(study_id, 0).run
+        study, run = Owned(session).lock(study_id), Runs(session).get(study_id, 0).run
         with pytest.raises(NotAllowed, match="it is pending, and cannot become succeeded"):
             Events(session).move_run(study, run, RunState.SUCCEEDED)
         with pytest.raises(NotAllowed, match="it is active, and cannot become active"):
@@ -210,7 +213,7 @@ def test_transitions_that_the_table_does_not_know_are_refused(database: Database
 def test_the_time_paused_does_not_count(database: Database) -> None:
     study_id = add_study(database)
     with database.session() as session:
-        study, events = Studies(session).lock(study_id), Events(session)
+        study, events = Owned(session).lock(study_id), Events(session)
         study.active_since = utcnow() - timedelta(seconds=60)
         events.move_study(study, StudyState.PAUSED)
         assert study.elapsed(utcnow() + timedelta(hours=1)) == pytest.approx(60, abs=5)
@@ -225,7 +228,7 @@ def test_a_study_has_one_owner_at_a_time(database: Database) -> None:
     def claim(owner: str, seconds_later: float = 0.0, *, exclusive: bool = False) -> list[int]:
         with database.session() as session:
             later = now + timedelta(seconds=seconds_later)
-            return [study.id for study in Studies(session).claim(owner, later, 10, exclusive=exclusive)]
+            return [study.id for study in Owned(session).claim(owner, later, 10, exclusive=exclusive)]
 
     assert claim("a") == [study_id]
     assert claim("b") == []
@@ -235,7 +238,7 @@ def test_a_study_has_one_owner_at_a_time(database: Database) -> None:
     assert claim("a", 20) == []
     assert claim("a", 20, exclusive=True) == [study_id], "nobody else can be alive"
     with database.session() as session:
-        Studies(session).release("a")
+        Owned(session).release("a")
     assert claim("b", 21) == [study_id]
 
 
@@ -247,7 +250,7 @@ def test_concurrent_claims_have_one_winner(database: Database) -> None:
     def claim(owner: str) -> None:
         barrier.wait()
         with database.session() as session:
-            won.extend(study.id for study in Studies(session).claim(owner, utcnow(), 60, exclusive=False))
+            won.extend(study.id for study in Owned(session).claim(owner, utcnow(), 60, exclusive=False))
 
     threads = [threading.Thread(target=claim, args=(f"owner-{i}",)) for i in range(4)]
     for thread in threads:
@@ -270,7 +273,7 @@ def test_attempts_are_counted_and_fenced(database: Database) -> None:
         runs.lease(run, "token-2", "owner")
         session.flush()
         assert run.attempts == 2
-        assert runs.lost_attempts(run) == 1
+        assert runs.attempts_ended(run, AttemptState.LOST) == 1
         assert runs.attempt(run).token == "token-2"
 
 
@@ -304,10 +307,10 @@ def test_reports_of_lost_attempts_are_kept_but_not_shown(database: Database) -> 
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     study_id = add_study(database)
     with database.session() as writer:
-        Studies(writer).lock(study_id).waiting = "something"
+        Owned(writer).lock(study_id).waiting = "something"
         writer.flush()
         with database.session(write=False) as reader:
-            assert Studies(reader).get("s").waiting is None
+            assert Studies(reader, DEFAULT_PROJECT_ID).get("s").waiting is None
 
 
 def test_a_run_without_its_trial_is_refused(database: Database) -> None:
@@ -356,15 +359,15 @@ def test_a_reader_sees_one_state(database: Database) -> None:
     study_id = add_study(database)
     add_runs(database, study_id, decision(0, 0))
     with database.session(write=False) as session:
-        before = len(Runs(session).all(study_id))
+        before = len(Runs(session).page(study_id, 10_000))
         add_runs(database, study_id, decision(1, 1))
-        assert len(Runs(session).all(study_id)) == before
+        assert len(Runs(session).page(study_id, 10_000)) == before
     with database.session(write=False) as session:
-        assert len(Runs(session).all(study_id)) == before + 1
+        assert len(Runs(session).page(study_id, 10_000)) == before + 1
 
 
 def test_a_reader_writes_nothing_on_postgresql(new_database_url: Callable[[str], str]) -> None:
     database = Database(new_database_url("postgresql"))
     with pytest.raises(sa.exc.SQLAlchemyError, match="read-only"), database.session(write=False) as session:
-        Studies(session).add("s", SPEC)
+        Studies(session, DEFAULT_PROJECT_ID).add("s", SPEC)
     database.dispose()

@@ -17,7 +17,7 @@ from service.checkpoints import Checkpoints
 from service.database import Database
 from service.dispatcher import Dispatcher
 from service.lifecycle import create_study
-from service.models import Study
+from service.models import DEFAULT_PROJECT_ID, Study
 from service.repositories.studies import Studies
 from workers.protocol import (
     Assignment,
@@ -160,7 +160,7 @@ def show(sqlite_database: Database) -> Callable[[], Study]:
 
     def read(name: str = "s") -> Study:
         with sqlite_database.session(write=False) as session:
-            return Studies(session).get(name)
+            return Studies(session, DEFAULT_PROJECT_ID).get(name)
 
     return read
 

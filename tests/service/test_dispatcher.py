@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from search.history import RunState
+from service.amendments import Amendments
 from service.checkpoints import Checkpoints
 from service.database import Database, DatabaseUnavailable
 from service.dispatcher import Dispatcher
 from service.lifecycle import cancel_study, pause_study, resume_study
-from service.models import Attempt, Run, Study, utcnow
+from service.models import DEFAULT_PROJECT_ID, Attempt, Run, Study, utcnow
 from service.repositories.events import Events
+from service.repositories.owned import Owned
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
 from service.repositories.standings import Standings
-from service.repositories.studies import Studies
 from service.states import StudyState
+from service.study_work import StudyWork
+from service.tracking import tracked
 from workers.protocol import FailureClass
 
 Create = Callable[..., int]
@@ -30,7 +34,7 @@ Show = Callable[[], Study]
 
 def runs_of(database: Database, study_id: int) -> list[Run]:
     with database.session(write=False) as session:
-        return [row.run for row in Runs(session).all(study_id)]
+        return [row.run for row in Runs(session).page(study_id, 10_000)]
 
 
 def event_types(database: Database, study_id: int) -> list[str]:
@@ -189,7 +193,7 @@ def test_pausing_lets_open_runs_end_and_starts_none(
     create()
     turn()
     with sqlite_database.session() as session:
-        pause_study(session, "s")
+        pause_study(session, DEFAULT_PROJECT_ID, "s")
     pool.finish(pool.first, loss=1.0)
     pool.finish(pool.first, loss=2.0)
     turn()
@@ -197,7 +201,7 @@ def test_pausing_lets_open_runs_end_and_starts_none(
     assert not pool.open
     assert show().state == StudyState.PAUSED
     with sqlite_database.session() as session:
-        resume_study(session, "s")
+        resume_study(session, DEFAULT_PROJECT_ID, "s")
     drive(pool, turn, lambda a: 3.0)
     assert show().state == StudyState.COMPLETED
     assert len([a for a in pool.submitted if a.task == "train"]) == 4
@@ -211,13 +215,31 @@ def test_cancelling_kills_what_runs_and_ignores_its_results(
     keys = set(pool.open)
     pool.finish(pool.first, loss=1.0)
     with sqlite_database.session() as session:
-        cancel_study(session, "s")
+        cancel_study(session, DEFAULT_PROJECT_ID, "s")
     turn()
     turn()
     assert show().state == StudyState.CANCELLED
     assert set(pool.killed) <= keys
     assert not pool.open
     assert {run.state for run in runs_of(sqlite_database, study_id)} == {RunState.CANCELLED}
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_what_somebody_ended_is_killed_though_no_worker_is_free(
+    create: Create, pool: Any, turn: Turn, sqlite_database: Database, speaks: bool
+) -> None:
+    study_id = create(parallelism=1)
+    turn()
+    (key,) = pool.open
+    if not speaks:
+        turn()  # its first word has been heard
+    with sqlite_database.session() as session:
+        study = Owned(session).lock(study_id)
+        Amendments(StudyWork(session, study, tracked(session, study), Checkpoints(Path())), "ada").invalidate(0, "typo")
+    turn()
+    assert pool.killed == [key]
+    turn()
+    assert len(pool.open) == 1, "the worker has the next one"
 
 
 def test_when_time_is_used_up_open_runs_are_stopped(
@@ -260,16 +282,16 @@ def test_a_barrier_is_named_while_a_bracket_waits(
 def test_an_algorithm_that_raises_fails_its_study_alone(
     create: Create, pool: Any, turn: Turn, show: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import service.planner
+    import service.decisions
 
-    real = service.planner.ask_many
+    real = service.decisions.ask_many
 
     def ask_many(spec: Any, history: Any, k: int) -> Any:
         if spec.seed == 13:
             raise ZeroDivisionError("a bug")
         return real(spec, history, k)
 
-    monkeypatch.setattr(service.planner, "ask_many", ask_many)
+    monkeypatch.setattr(service.decisions, "ask_many", ask_many)
     create(name="broken", seed=13)
     create()
     drive(pool, turn, lambda a: 1.0)
@@ -284,6 +306,7 @@ class Flaky:
     def __init__(self, database: Database, stored: bool) -> None:
         self.database = database
         self.embedded = database.embedded
+        self.telemetry = database.telemetry
         self.stored = stored
         self.failures = 0
 
@@ -479,7 +502,7 @@ def test_a_cancelled_study_leaves_the_checkpoint_of_its_best_run(
     if noticed_by == "the next one":
         dispatcher.hand_over()
     with sqlite_database.session() as session:
-        cancel_study(session, "s")
+        cancel_study(session, DEFAULT_PROJECT_ID, "s")
     if noticed_by == "the next one":
         successor = Dispatcher(sqlite_database, type(pool)(), checkpoints, exclusive=True)
         create(name="other")
@@ -526,7 +549,7 @@ def test_constraints_of_the_space_are_kept(
     study_id = create(space=space, budget={"max_runs": 10})
     drive(pool, turn, lambda a: 1.0)
     with sqlite_database.session(write=False) as session:
-        configs = [row.trial.config for row in Runs(session).all(study_id)]
+        configs = [row.trial.config for row in Runs(session).page(study_id, 10_000)]
     assert len(configs) == 10
     assert all(config["x0"] + config["x1"] <= 0 for config in configs)
 
@@ -541,7 +564,7 @@ def test_time_that_is_up_while_runs_wait_ends_the_study_with_what_there_is(
     former.step(0.0)
     former.hand_over()  # what runs is pending again
     with sqlite_database.session() as session:
-        Studies(session).lock(study_id).active_seconds = 1001
+        Owned(session).lock(study_id).active_seconds = 1001
     successor = Dispatcher(sqlite_database, pool, checkpoints, exclusive=True)
 
     def turn() -> None:

@@ -13,12 +13,13 @@ from service.checkpoints import Checkpoints
 from service.database import Database
 from service.dispatcher import Dispatcher
 from service.engagement import engage
-from service.models import Run, Study
+from service.models import DEFAULT_PROJECT_ID, Run, Study
 from service.repositories.events import Events
 from service.repositories.runs import Runs
 from service.repositories.standings import Standings
 from service.repositories.studies import Studies
 from service.states import StudyState
+from service.tracking import tracked
 from workers.protocol import FailureClass
 
 Create = Callable[..., int]
@@ -36,7 +37,7 @@ CONSTRAINED = {
 
 def runs_of(database: Database, study_id: int) -> list[Run]:
     with database.session(write=False) as session:
-        return [row.run for row in Runs(session).all(study_id)]
+        return [row.run for row in Runs(session).page(study_id, 10_000)]
 
 
 def drive(pool: Any, turn: Turn, metrics: Callable[[Any], dict[str, float]]) -> None:
@@ -144,10 +145,11 @@ def test_what_was_reported_is_known_after_a_restart(
         for place, assignment in enumerate(pool.open.values()):
             pool.report(assignment, step, loss=float(place))
         first.step(0.0)
-    cached = first._engagements[study_id].history
+    cached = first._engagements[study_id].tracked.history
     with sqlite_database.session(write=False) as session:
-        engagement = engage(Runs(session), Studies(session).get("s"))
-    assert engagement.history.events == cached.events
+        study = Studies(session, DEFAULT_PROJECT_ID).get("s")
+        engagement = engage(study, tracked(session, study))
+    assert engagement.tracked.history.events == cached.events
     assert len(cached.events) == 6
     assert engagement.pending == [0, 1]
     assert len(set(pool.stopped)) == 1
@@ -166,7 +168,7 @@ def test_the_best_keeps_the_constraints(
     drive(pool, turn, metrics)
     turn()
     with sqlite_database.session(write=False) as session:
-        study = Studies(session).get("s")
+        study = Studies(session, DEFAULT_PROJECT_ID).get("s")
         leader = Standings(session).leader(study)
         evaluation = Runs(session).evaluation(study_id)
         assert Standings(session).numbers(study_id) == [0, 1, 3]
@@ -200,13 +202,13 @@ def test_the_lead_is_confirmed_by_replicates(create: Create, pool: Any, turn: Tu
     assert {run.trial for run in repeated} >= {0, 1}
     assert all(len(set(of_config)) == len(of_config) for of_config in seeds.values()), "a seed for each replicate"
     with sqlite_database.session(write=False) as session:
-        study = Studies(session).get("s")
+        study = Studies(session, DEFAULT_PROJECT_ID).get("s")
         leader = Standings(session).leader(study)
         trace = Standings(session).trace(study_id)
-        engagement = engage(Runs(session), study)
+        engagement = engage(study, tracked(session, study))
     assert leader
     assert leader.row.run.trial == 1
     assert (leader.metrics, leader.standing.results, leader.standing.confirmed) == ({"loss": 11.0}, 2, True)
     assert [row.run.trial for _, row in trace][:1] == [0]
-    assert [taken.run for taken, _ in trace] == incumbents(engagement.spec, engagement.history)
+    assert [taken.run for taken, _ in trace] == incumbents(engagement.spec, engagement.tracked.history)
     assert leader.row.run.checkpoint, "it is there for the final test"

@@ -10,11 +10,13 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from service.app import create_app
 from service.checkpoints import Checkpoints
 from service.database import Database
 from service.dispatcher import Dispatcher
+from service.models import DEFAULT_PROJECT_ID
 from service.repositories.studies import Studies
 from service.settings import Settings
 from service.states import StudyState
@@ -43,7 +45,7 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture
 def client_of(portal: BlockingPortal) -> Callable[[FastAPI], httpx.Client]:
-    return lambda app: httpx.Client(transport=AsgiTransport(app, portal), base_url="http://test/api/v1/")
+    return lambda app: httpx.Client(transport=AsgiTransport(app, portal), base_url="http://localhost/api/v1/")
 
 
 @pytest.fixture
@@ -54,6 +56,47 @@ def app(sqlite_database: Database) -> FastAPI:
 @pytest.fixture
 def api(app: FastAPI, client_of: Callable[[FastAPI], httpx.Client]) -> httpx.Client:
     return client_of(app)
+
+
+OPERATORS_TOKEN = "the-token-of-the-operator"
+
+
+@pytest.fixture
+def guarded(sqlite_database: Database) -> FastAPI:
+    """The app with auth."""
+    return create_app(Settings(auth="on", admin_token=SecretStr(OPERATORS_TOKEN)), sqlite_database)
+
+
+@pytest.fixture
+def bearing(guarded: FastAPI, client_of: Callable[[FastAPI], httpx.Client]) -> Callable[..., httpx.Client]:
+    """A client of the app with auth that shows a token."""
+
+    def make(token: str | None, **headers: str) -> httpx.Client:
+        client = client_of(guarded)
+        client.headers.update({**({"Authorization": f"Bearer {token}"} if token else {}), **headers})
+        return client
+
+    return make
+
+
+@pytest.fixture
+def operator(bearing: Callable[..., httpx.Client]) -> httpx.Client:
+    """Who may do everything."""
+    return bearing(OPERATORS_TOKEN)
+
+
+@pytest.fixture
+def token_for(operator: httpx.Client) -> Callable[..., str]:
+    """A new token with these scopes, for a project that is made if it is not there."""
+
+    def make(*scopes: str, project: str | None = None, name: str = "somebody", **more: Any) -> str:
+        if project is not None:
+            assert operator.post("projects", json={"name": project}).status_code in (201, 409)
+        answer = operator.post("tokens", json={"name": name, "scopes": scopes, "project": project, **more})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
+
+    return make
 
 
 @pytest.fixture
@@ -91,7 +134,7 @@ def carry_out(pool: Any, checkpoints: Checkpoints) -> Callable[[Database, str], 
         for _ in range(200):
             take_turn(dispatcher)
             with database.session(write=False) as session:
-                if StudyState(Studies(session).get(name).state).finished:
+                if StudyState(Studies(session, DEFAULT_PROJECT_ID).get(name).state).finished:
                     return dispatcher.hand_over()
             for assignment in list(pool.open.values()):
                 fidelity = assignment.fidelity[1] if assignment.fidelity else 1

@@ -15,6 +15,7 @@ from search import ALGORITHMS, STOPPING_RULES, History, Option, ask
 from search.replicates import REPLICATES
 from search.spec import BUDGET
 from service.database import Database
+from service.models import DEFAULT_PROJECT_ID
 from service.repositories.studies import Studies
 from service.specs import search_spec
 
@@ -146,6 +147,6 @@ def test_any_study_is_answered_and_what_is_taken_can_begin(
         return
     assert api.get(f"studies/{name}").json()["advice"] == answer.json()["advice"]
     with sqlite_database.session(write=False) as session:
-        spec = search_spec(Studies(session).get(name))
+        spec = search_spec(Studies(session, DEFAULT_PROJECT_ID).get(name))
     assert spec.algorithm.to_json() == answer.json()["algorithm"]
     ask(spec, History())

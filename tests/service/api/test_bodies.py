@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.routes.body import MAX_BYTES, MAX_DEPTH, decode
+from service.routes.body import MAX_DEPTH, decode
 from spaces.errors import InvalidInput
 
 JSON = {"Content-Type": "application/json"}
@@ -93,10 +93,10 @@ def test_several_problems_are_listed_but_not_without_end() -> None:
 
 
 def test_a_body_too_large_is_refused_before_it_is_read(api: httpx.Client, names: Callable[[], list[str]]) -> None:
-    answer = api.post("studies", content=b'{"name": "' + b"s" * MAX_BYTES + b'"}', headers=JSON)
+    answer = api.post("studies", content=b'{"name": "' + b"s" * 1024**2 + b'"}', headers=JSON)
 
     assert answer.status_code == 413
-    assert answer.json()["detail"] == f"the body is larger than {MAX_BYTES} bytes"
+    assert answer.json()["detail"] == f"the body is larger than {1024**2} bytes"
     assert names() == []
 
 

@@ -16,16 +16,16 @@ Clients = Callable[[FastAPI], httpx.Client]
 
 
 def test_a_service_that_works_is_alive_and_ready(api: httpx.Client) -> None:
-    assert api.get("http://test/healthz").json() == {"status": "alive"}
-    assert api.get("http://test/readyz").json() == {"status": "ready", "checks": ["database"]}
+    assert api.get("http://localhost/healthz").json() == {"status": "alive"}
+    assert api.get("http://localhost/readyz").json() == {"status": "ready", "checks": ["database"]}
 
 
 def test_without_migrations_it_is_alive_but_not_ready(client_of: Clients, tmp_path: Path) -> None:
     database = Database(sqlite_url(tmp_path / "empty.db"))
     api = client_of(create_app(Settings(), database))
 
-    assert api.get("http://test/healthz").status_code == 200
-    answer = api.get("http://test/readyz")
+    assert api.get("http://localhost/healthz").status_code == 200
+    answer = api.get("http://localhost/readyz")
     database.dispose()
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
@@ -37,7 +37,7 @@ def test_further_checks_count(client_of: Clients, sqlite_database: Database) -> 
     trouble: list[str | None] = [None, "it has ended"]
     api = client_of(create_app(Settings(), sqlite_database, {"dispatcher": lambda: trouble.pop(0)}))
 
-    assert api.get("http://test/readyz").json()["checks"] == ["database", "dispatcher"]
-    answer = api.get("http://test/readyz")
+    assert api.get("http://localhost/readyz").json()["checks"] == ["database", "dispatcher"]
+    answer = api.get("http://localhost/readyz")
     assert answer.status_code == 503
     assert answer.json()["errors"] == [{"path": "dispatcher", "pointer": "/dispatcher", "message": "it has ended"}]

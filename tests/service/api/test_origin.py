@@ -13,6 +13,7 @@ import pytest
     [
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://[half"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
     ],

@@ -30,11 +30,21 @@ def test_an_unknown_route(api: httpx.Client) -> None:
     assert "there is nothing at /api/v1/studiez" in problem.detail
 
 
-def test_a_wrong_method_names_the_right_ones(api: httpx.Client, study: dict[str, Any]) -> None:
-    answer = api.delete("studies/s")
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("studies", "GET, POST"),
+        ("studies/s", "GET, PATCH"),
+        ("webhooks/1", "GET, PATCH, DELETE"),
+        ("studies/s/claims", "POST"),
+        ("http://localhost/static/nothing.js", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_names_all_right_ones(api: httpx.Client, path: str, allowed: str) -> None:
+    answer = api.put(path)
 
     problem_of(answer, 405)
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == allowed
 
 
 def test_a_fault_of_the_service_keeps_its_details_for_the_log(

@@ -21,7 +21,7 @@ from service.checkpoints import Checkpoints
 from service.database import Database, DatabaseUnavailable
 from service.dispatcher import Dispatcher
 from service.lifecycle import cancel_study
-from service.models import Report, Run, Trial
+from service.models import DEFAULT_PROJECT_ID, Report, Run, Trial
 from service.record import stored_record
 from service.repositories.studies import Studies
 from service.routes import replay
@@ -49,7 +49,7 @@ def play(sqlite_database: Database, create: Create, checkpoints: Checkpoints) ->
         while time.monotonic() < deadline:
             dispatcher.step(0.05)
             with sqlite_database.session(write=False) as session:
-                study = Studies(session).get(name)
+                study = Studies(session, DEFAULT_PROJECT_ID).get(name)
                 added = session.scalar(sa.select(sa.func.count()).where(Run.study_id == study.id)) or 0
                 if StudyState(study.state).finished or (runs is not None and added >= runs):
                     return name
@@ -66,7 +66,7 @@ def record(sqlite_database: Database) -> Callable[[], Record]:
 
     def read() -> Record:
         with sqlite_database.session(write=False) as session:
-            return stored_record(session, Studies(session).get("s"))
+            return stored_record(session, Studies(session, DEFAULT_PROJECT_ID).get("s"))
 
     return read
 
@@ -140,7 +140,7 @@ def test_what_was_cancelled_is_verified_up_to_there(
     play(runs=3, budget={"max_runs": 1000})
     assert isinstance(verify(record()), Verified)
     with sqlite_database.session() as session:
-        cancel_study(session, "s")
+        cancel_study(session, DEFAULT_PROJECT_ID, "s")
 
     assert not record().finished
     assert isinstance(verify(record()), Verified)
@@ -200,7 +200,7 @@ def test_a_changed_row_is_found(
     verifying: Callable[[str], list[Message]], finished: str, sqlite_database: Database
 ) -> None:
     with sqlite_database.session(write=False) as session:
-        study = Studies(session).get(finished)
+        study = Studies(session, DEFAULT_PROJECT_ID).get(finished)
         config = session.get_one(Trial, (study.id, 5)).config
     change(sqlite_database, Trial, 5, config={**config, "x0": 1.25})
 
@@ -237,9 +237,9 @@ def test_verifications_wait_for_their_turn_before_they_load_anything(
     loaded: list[str] = []
     load = replay._record
 
-    def loading(name: str, database: Database) -> Record:
+    def loading(project_id: int, name: str, database: Database) -> Record:
         loaded.append(name)
-        return load(name, database)
+        return load(project_id, name, database)
 
     monkeypatch.setattr(replay, "_record", loading)
     monkeypatch.setattr(replay, "PULSE_SECONDS", 0.05)
@@ -274,7 +274,7 @@ def test_a_study_that_is_not_valid_any_more_is_a_problem(
     live: httpx.Client, finished: str, sqlite_database: Database
 ) -> None:
     with sqlite_database.session() as session:
-        study = Studies(session).get(finished)
+        study = Studies(session, DEFAULT_PROJECT_ID).get(finished)
         study.spec = {**study.spec, "algorithm": {"name": "of another version"}}
 
     assert live.post(f"studies/{finished}/verify").status_code == 422

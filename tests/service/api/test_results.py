@@ -10,9 +10,9 @@ import pytest
 
 from search import incumbents
 from service.database import Database
-from service.engagement import engage
-from service.repositories.runs import Runs
+from service.models import DEFAULT_PROJECT_ID
 from service.repositories.studies import Studies
+from service.tracking import tracked
 from workers.protocol import FailureClass
 
 
@@ -120,11 +120,11 @@ def test_without_a_success_there_is_no_best(api: httpx.Client, study: dict[str, 
 
 def test_incumbents_are_those_of_the_search(api: httpx.Client, finished: str, sqlite_database: Database) -> None:
     with sqlite_database.session(write=False) as session:
-        engagement = engage(Runs(session), Studies(session).get(finished))
+        known = tracked(session, Studies(session, DEFAULT_PROJECT_ID).get(finished))
 
     trace = api.get(f"studies/{finished}/incumbents").json()["items"]
 
-    assert [item["run"] for item in trace] == incumbents(engagement.spec, engagement.history)
+    assert [item["run"] for item in trace] == incumbents(known.spec, known.history)
     assert len(trace) > 1
     assert [item["seconds"] for item in trace] == sorted(item["seconds"] for item in trace)
 

@@ -15,10 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.sse import format_sse_event
 
 from assay.sse import Message, messages
 from service.database import Database
-from service.stream import Batch, begin
+from service.models import DEFAULT_PROJECT_ID
+from service.stream import Batch, Position, begin
 
 
 @contextmanager
@@ -73,8 +75,8 @@ def test_a_stream_goes_on_where_the_client_was(live: httpx.Client, finished: str
 
 def test_reports_since_the_last_event_are_told_again(sqlite_database: Database, finished: str) -> None:
     """They have no id, so a client cannot say which it has; one too many is better than one too few."""
-    whole = begin(sqlite_database, finished, 0)
-    later = [begin(sqlite_database, finished, event) for event in range(1, 60)]
+    whole = begin(sqlite_database, DEFAULT_PROJECT_ID, finished, 0)
+    later = [begin(sqlite_database, DEFAULT_PROJECT_ID, finished, event) for event in range(1, 60)]
 
     assert whole.report == 0
     assert [position.report for position in later] == sorted(position.report for position in later)
@@ -157,7 +159,7 @@ def test_a_client_that_leaves_while_much_is_told_leaves_no_warning_behind(
         return batch
 
     monkeypatch.setattr("service.stream.run_in_threadpool", read_while_the_client_leaves)
-    client.sendall(f"GET /api/v1/studies/{finished}/events HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    client.sendall(f"GET /api/v1/studies/{finished}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert left.wait(30)
     deadline = time.monotonic() + 30
     while server.requests and time.monotonic() < deadline:
@@ -194,6 +196,11 @@ def test_more_than_a_batch_arrives_whole_and_in_order(
     assert sequence == list(range(1, len(sequence) + 1))
     assert len([message for message in told if message.type == "report"]) == 44
     assert told[-1].type == "end"
+    for run in range(22):
+        words = [
+            message.type for message in told if message.data.get("run") == run and message.type[:3] in ("run", "rep")
+        ]
+        assert words == ["run.pending", "run.running", "report", "report", "run.succeeded"]
 
 
 def test_many_streams_at_once(live: httpx.Client, study: dict[str, Any], portal: Any) -> None:
@@ -210,3 +217,28 @@ def test_many_streams_at_once(live: httpx.Client, study: dict[str, Any], portal:
             return await asyncio.gather(*tasks)
 
     assert all("event: end" in text for text in portal.call(follow_all))
+
+
+def test_for_a_client_that_takes_nothing_nothing_more_is_read(
+    server: Any, live: httpx.Client, study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it costs the service no memory, however much it has to catch up."""
+    megabyte, reads = format_sse_event(comment="x" * 2**20), 0
+
+    def read(database: Database, position: Position) -> Batch:
+        nonlocal reads
+        reads += 1
+        return Batch(megabyte, position, full=True, end=False)
+
+    monkeypatch.setattr("service.stream._read", read)
+    with live.stream("GET", "studies/s/events"):
+        before, deadline = -1, time.monotonic() + 30
+        while reads != before and time.monotonic() < deadline:
+            before = reads
+            time.sleep(0.5)
+        assert reads == before
+        assert 0 < reads < 64, "as much as fits into the buffers of a connection"
+    deadline = time.monotonic() + 30
+    while server.requests and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert server.requests == 0

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from search import ALGORITHMS, History, Run, ask
 from service.database import Database
-from service.models import Study
+from service.models import DEFAULT_PROJECT_ID, Study
 from service.repositories.studies import Studies
 from service.specs import search_spec
 
@@ -92,7 +92,7 @@ def test_a_stored_study_is_read_as_it_was_meant(
     submit(algorithm=None, replicates={}, metrics=[{"name": "loss", "direction": "minimize"}])
 
     with sqlite_database.session(write=False) as session:
-        study = Studies(session).get("s")
+        study = Studies(session, DEFAULT_PROJECT_ID).get("s")
         spec, stored = search_spec(study), study.spec
     assert spec.algorithm.to_json() == stored["algorithm"]
     assert [metric.to_json() for metric in spec.metrics] == stored["metrics"]
@@ -104,14 +104,14 @@ def test_a_study_of_the_first_version_is_still_read(
     submit()
     keys = ("space", "objective", "metrics", "algorithm", "budget", "parallelism", "resources", "seed")
     with sqlite_database.session() as session:
-        spec = Studies(session).get("s").spec
+        spec = Studies(session, DEFAULT_PROJECT_ID).get("s").spec
         session.execute(sa.update(Study).values(spec={key: spec[key] for key in keys}))
 
     study = api.get("studies/s").json()
 
     assert (study["advice"], study["warm_start"], study["replicates"]) == ([], [], None)
     with sqlite_database.session(write=False) as session:
-        assert search_spec(Studies(session).get("s")).algorithm.name == "random"
+        assert search_spec(Studies(session, DEFAULT_PROJECT_ID).get("s")).algorithm.name == "random"
 
 
 # --- advice
@@ -146,7 +146,7 @@ def test_a_study_starts_from_what_another_one_found(
     assert 0 < taken["configs"] <= trials
     assert taken["left_out"] == 0
     with sqlite_database.session(write=False) as session:
-        first = ask(search_spec(Studies(session).get("t")), History())
+        first = ask(search_spec(Studies(session, DEFAULT_PROJECT_ID).get("t")), History())
     assert isinstance(first, Run)
     assert first.config == api.get(f"studies/{finished}/best").json()["config"]
     assert first.origin["study"] == finished
@@ -180,12 +180,12 @@ def test_the_other_study_is_not_needed_any_more(
 ) -> None:
     submit("t", warm_start=[finished])
     with sqlite_database.session(write=False) as session:
-        before = search_spec(Studies(session).get("t"))
+        before = search_spec(Studies(session, DEFAULT_PROJECT_ID).get("t"))
     with sqlite_database.session() as session:
         session.execute(sa.delete(Study).where(Study.name == finished))
 
     with sqlite_database.session(write=False) as session:
-        assert search_spec(Studies(session).get("t")) == before
+        assert search_spec(Studies(session, DEFAULT_PROJECT_ID).get("t")) == before
 
 
 def test_configs_without_a_place_are_left_out_and_told(finished: str, submit: Callable[..., dict[str, Any]]) -> None:
@@ -246,7 +246,7 @@ def test_what_cannot_be_started_from_is_refused(
     api.post("studies/paused/pause")
     api.post("studies/broken/cancel")
     with sqlite_database.session() as session:
-        broken = Studies(session).get("broken")
+        broken = Studies(session, DEFAULT_PROJECT_ID).get("broken")
         broken.spec = {**broken.spec, "algorithm": {"name": "of another version"}}
     stored = names()
 

@@ -15,15 +15,15 @@ from search.history import Outcome, RunState, Slot
 from search.history import Run as Decision
 from service.app import create_app
 from service.database import Database
-from service.engagement import stored_history
 from service.lifecycle import create_study
 from service.repositories.events import Events
+from service.repositories.owned import Owned
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
 from service.repositories.standings import Standings
-from service.repositories.studies import Studies
 from service.settings import Settings
 from service.specs import search_spec
+from service.tracking import stored_history
 
 
 class Stage:
@@ -40,7 +40,7 @@ class Stage:
         earlier = [run for run, owner in enumerate(self.trial_of) if owner == trial]
         self.trial_of.append(trial)
         with self.database.session() as session:
-            study = Studies(session).lock(self.study_id)
+            study = Owned(session).lock(self.study_id)
             decision = Decision(
                 number,
                 trial,
@@ -49,7 +49,7 @@ class Stage:
                 origin={"sampler": "random"},
                 resume_from=earlier[-1] if earlier else None,
             )
-            run = Runs(session).add(study, decision)
+            run = Runs(session).add(study, [decision])[0].run
             session.flush()
             run.attempts = 1
             Events(session).move_run(study, run, RunState.RUNNING)
@@ -58,7 +58,7 @@ class Stage:
     def end(self, number: int, value: float | None, message: str = "it broke", **metrics: float) -> None:
         """Ends a run with the value of its first metric (`loss`, or `metrics`), or as failed when there is none."""
         with self.database.session() as session:
-            study, run = Studies(session).lock(self.study_id), Runs(session).get(self.study_id, number).run
+            study, run = Owned(session).lock(self.study_id), Runs(session).get(self.study_id, number).run
             if value is None:
                 run.failure_class, run.failure_message = "error", message
                 Events(session).move_run(study, run, RunState.FAILED)
@@ -69,7 +69,7 @@ class Stage:
                 verdict = judge(spec, run.metrics)
                 assert isinstance(verdict, Outcome), verdict
                 run.violation = verdict.violation
-                Standings(session).update(study, spec, stored_history(session, spec, study.id))
+                Standings(session).update(study, spec, stored_history(session, study))
 
     def report(self, number: int, **losses: float) -> None:
         """The loss per step, as `report(0, s1=0.5, s2=0.25)`."""
@@ -116,7 +116,7 @@ def browse(app: FastAPI) -> Callable[..., httpx.Response]:
     def get(path: str, accept: str = "text/html,*/*;q=0.8", method: str = "GET", **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://assay.test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.request(method, path, headers={"Accept": accept}, **options)
 
         return asyncio.run(ask())

@@ -258,10 +258,77 @@ def test_no_page_is_wider_than_the_screen(chromium: Any, server: Any, stage: Any
     stage.end(stage.start(0), 0.5)
     context = chromium.new_context(base_url=server.url, viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
-    for path in ("/", "/studies/s", "/nowhere"):
+    for path in (
+        *("/", "/studies/s", "/studies/s/trials/0", "/studies/s/runs/0"),
+        *("/workers", "/tokens", "/projects", "/audit", "/nowhere"),
+    ):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
+
+
+def test_a_trial_is_invalidated_and_marked(tab: Any, stage: Any) -> None:
+    for trial, value in enumerate([0.5, 0.25]):
+        stage.end(stage.start(trial), value)
+    tab.goto("/studies/s/trials/1")
+    tab.get_by_text("Invalidate this trial…").click()
+    tab.get_by_label("Why?").fill(HOSTILE)
+    tab.get_by_role("button", name="Invalidate trial 1").click()
+    playwright.expect(tab.locator(".heading .mark")).to_have_text("invalidated")
+    playwright.expect(tab.get_by_text(f"Invalidated by local: {HOSTILE}")).to_be_visible()
+    tab.get_by_role("link", name="s", exact=True).click()
+    playwright.expect(tab.locator("#trial-1 .mark")).to_have_text("invalidated")
+    playwright.expect(tab.locator("#outcomes-legend")).to_contain_text("invalidated")
+    playwright.expect(tab.locator(".best .figure")).to_have_text("0.5")
+
+
+def test_a_config_is_enqueued_and_what_is_wrong_is_told_in_place(tab: Any, stage: Any) -> None:
+    tab.goto("/studies/s")
+    tab.get_by_label("Config to try").fill("x0: 99\nx1: 1")
+    tab.get_by_role("button", name="Enqueue").click()
+    playwright.expect(tab.locator("#enqueued-problems")).to_contain_text("configs[0].x0")
+    playwright.expect(tab.get_by_label("Config to try")).to_be_focused()
+    tab.get_by_label("Config to try").fill("x0: 9\nx1: 1")
+    tab.get_by_role("button", name="Enqueue").click()
+    playwright.expect(tab.locator("#enqueued")).to_contain_text("waiting")
+    tab.get_by_label("New note").fill(HOSTILE)
+    tab.get_by_role("button", name="Add note").click()
+    playwright.expect(tab.locator("#notes .text")).to_have_text(HOSTILE)
+    tab.get_by_label("Priority").select_option("2")
+    tab.get_by_role("button", name="Change").click()
+    playwright.expect(tab.get_by_label("Priority")).to_have_value("2")
+    # The browser itself notes the refusal.
+    tab.troubles[:] = [line for line in tab.troubles if "422" not in line]
+
+
+def test_the_workers_come_and_go_while_somebody_looks(tab: Any, server: Any, study_payload: dict[str, Any]) -> None:
+    api = httpx.Client(base_url=f"{server.url}/api/v1")
+    api.post("/studies", json={**study_payload, "objective": {"type": "external"}}).raise_for_status()
+    tab.goto("/workers")
+    playwright.expect(tab.get_by_text("Nobody has a run")).to_be_visible()
+    claim = api.post("/studies/s/claims", json={"worker": HOSTILE}).raise_for_status()
+    playwright.expect(tab.get_by_role("rowheader", name=HOSTILE)).to_be_visible()
+    tab.get_by_role("row").filter(has_text=HOSTILE).get_by_role("link", name="0").first.click()
+    playwright.expect(tab.locator("#run .heading .badge")).to_have_text("running")
+    loads = len(tab.loads)
+    (assignment,) = claim.json()["assignments"]
+    body = {"token": assignment["token"], "metrics": {"loss": 0.5}}
+    api.post(f"/runs/{assignment['id']}/complete", json=body).raise_for_status()
+    playwright.expect(tab.locator("#run .heading .badge")).to_have_text("succeeded")
+    assert len(tab.loads) == loads, "nothing of this took a reload"
+
+
+def test_a_token_is_made_and_revoked(tab: Any) -> None:
+    tab.goto("/tokens")
+    tab.get_by_label("Name").fill(HOSTILE)
+    tab.get_by_label("write").check()
+    tab.get_by_role("button", name="Create").click()
+    playwright.expect(tab.locator("#secret")).to_have_text(re.compile("^assay_"))
+    tab.goto("/tokens")
+    assert tab.locator("#secret").count() == 0
+    tab.get_by_text("Revoke…").click()
+    tab.get_by_role("button", name="Revoke the token").click()
+    playwright.expect(tab.locator("#tokens .mark")).to_have_text("revoked")
 
 
 def test_without_scripts_the_study_is_all_there(chromium: Any, server: Any, stage: Any) -> None:

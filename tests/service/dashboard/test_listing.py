@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from search.history import RunState
 from service.dashboard.listing import Listing
-from service.repositories.dashboard import Cursor, Sort
 from service.repositories.errors import NotFound
+from service.repositories.trial_order import Cursor, Sort
 
 numbers = st.integers(0, 2**31 - 1)
 values = st.none() | st.floats(allow_nan=False, allow_infinity=False)

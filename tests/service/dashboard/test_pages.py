@@ -17,6 +17,7 @@ import yaml
 from service.dashboard import charts, example
 from service.dashboard.rendering import STATIC
 from service.database import Database
+from service.models import DEFAULT_PROJECT_ID
 from service.repositories.events import Events
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
@@ -43,14 +44,14 @@ class Elements(HTMLParser):
 
 def finish(database: Database, reason: str | None = None) -> None:
     with database.session() as session:
-        study = Studies(session).get("s", lock=True)
+        study = Studies(session, DEFAULT_PROJECT_ID).get("s", lock=True)
         Events(session).move_study(study, StudyState.COMPLETED, reason)
 
 
 def test_without_studies_the_list_tells_how_to_begin(text_of: TextOf) -> None:
     text = text_of("/")
     assert "No studies yet" in text
-    assert "curl http://assay.test/api/v1/studies" in text
+    assert "curl http://localhost/api/v1/studies" in text
     assert "assay study create -f study.yaml" in text
 
 
@@ -147,7 +148,7 @@ def test_hostile_words_stay_words(
     stage.end(stage.start(0, **{"x0": 1.0, "x1": 1.0, HOSTILE: HOSTILE}), 0.5)
     stage.end(stage.start(1, **{"x0": 1.0, "x1": 1.0, HOSTILE: HOSTILE}), None, HOSTILE)
     with sqlite_database.session() as session:
-        Studies(session).get("s").waiting = HOSTILE
+        Studies(session, DEFAULT_PROJECT_ID).get("s").waiting = HOSTILE
     text = text_of(f"/studies/s{part}")
     assert "&lt;script&gt;alert(1)" in text
     assert "<script>alert(1)" not in text
@@ -157,7 +158,7 @@ def test_hostile_words_stay_words(
 def test_a_hostile_name_stays_a_name(stage: Any, sqlite_database: Database, text_of: TextOf, browse: Browse) -> None:
     # The API refuses such names; the pages do not rely on it.
     with sqlite_database.session() as session:
-        Studies(session).get("s").name = "a?<script>alert(1)</script>&"
+        Studies(session, DEFAULT_PROJECT_ID).get("s").name = "a?<script>alert(1)</script>&"
     text = text_of("/")
     assert "<script>alert(1)" not in text
     (link,) = re.findall(r'href="(/studies/[^"]+)"', text)
@@ -167,7 +168,10 @@ def test_a_hostile_name_stays_a_name(stage: Any, sqlite_database: Database, text
     assert "<script>alert(1)" not in missing.text
 
 
-@pytest.mark.parametrize("path", ["/studies/t", "/nowhere", "/studies/s?sort=sideways", "/studies/s?after=x"])
+@pytest.mark.parametrize(
+    "path",
+    ["/studies/t", "/nowhere", "/studies/s?sort=sideways", "/studies/s?after=x", "/studies/s?after=0~~9999999999"],
+)
 def test_people_get_a_page_that_says_what_is_missing(stage: Any, browse: Browse, path: str) -> None:
     answer = browse(path)
     assert answer.status_code == 404

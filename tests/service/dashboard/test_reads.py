@@ -9,7 +9,8 @@ import pytest
 
 from search.history import RunState
 from service.database import Database
-from service.repositories.dashboard import Cursor, DashboardReads, Sort
+from service.repositories.dashboard import DashboardReads
+from service.repositories.trial_order import Cursor, Sort
 
 EPOCHS = {"name": "epochs", "low": 1, "high": 9}
 

@@ -1,4 +1,5 @@
 // Pause, resume and cancel: a POST to the API; the page then reads the study again.
+// The project is that of the page, whatever has been chosen in another window since.
 
 import { CHANGED, say } from "./events.js";
 import { notice } from "./notices.js";
@@ -6,12 +7,12 @@ import { notice } from "./notices.js";
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-action]");
   if (!button) return;
-  const { study, url } = button.closest(".actions").dataset;
+  const { study, url, project } = button.closest(".actions").dataset;
   const { action } = button.dataset;
   if (action === "cancel" && !(await confirmed(study))) return;
   button.disabled = true;
   try {
-    const response = await fetch(`${url}/${action}`, { method: "POST" });
+    const response = await fetch(`${url}/${action}`, { method: "POST", headers: { "Assay-Project": project } });
     if (!response.ok) notice(await problem(response));
   } catch {
     notice("The service does not answer. The study has not been changed.");

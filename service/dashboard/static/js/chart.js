@@ -103,6 +103,43 @@ export function rings(chart, points) {
   ctx.restore();
 }
 
+/** What marks a point: trials that count for nothing, those that were carried out elsewhere, and enqueued configs. */
+export const MARKS = ["invalidated", "told", "enqueued"];
+
+/** Draws these marks ([x, y, mark], null for none): a cross, a square, a diamond. */
+export function marks(chart, points) {
+  const { ctx } = chart;
+  const size = 5 * devicePixelRatio;
+  const outlines = {
+    invalidated: [[-1, -1], [1, 1], null, [-1, 1], [1, -1]],
+    told: [[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]],
+    enqueued: [[0, -1.4], [1.4, 0], [0, 1.4], [-1.4, 0], [0, -1.4]],
+  };
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(chart.bbox.left, chart.bbox.top, chart.bbox.width, chart.bbox.height);
+  ctx.clip();
+  ctx.lineWidth = 1.25 * devicePixelRatio;
+  for (const [x, y, mark] of points) {
+    if (!(mark in outlines)) continue;
+    const [left, top] = [chart.valToPos(x, "x", true), chart.valToPos(y, "y", true)];
+    ctx.strokeStyle = colour(mark === "invalidated" ? "bad" : "muted")();
+    ctx.beginPath();
+    let pen = false;
+    for (const corner of outlines[mark]) {
+      if (corner === null) pen = false;
+      else {
+        ctx[pen ? "lineTo" : "moveTo"](left + corner[0] * size * 0.8, top + corner[1] * size * 0.8);
+        pen = true;
+      }
+    }
+    ctx.stroke();
+  }
+  ctx.restore();
+}
+
+export const markLegend = (all) => MARKS.filter((mark) => all.includes(mark)).map((mark) => [mark, `mark-${mark}`]);
+
 export function legend(place, entries) {
   place.replaceChildren(
     ...entries.map(([text, className]) => {

@@ -74,7 +74,7 @@ function hover() {
   const { left, top, idx } = chart.cursor;
   const step = chart.data[0][idx];
   if (!curve || left < 0 || !curve.points.has(step)) chart.show(null);
-  else chart.show(`trial ${focused}\n${data.step} ${number(step)}: ${number(curve.points.get(step))}`, left, top);
+  else chart.show(`trial ${focused}${data.marks[focused] ? ` (${data.marks[focused]})` : ""}\n${data.step} ${number(step)}: ${number(curve.points.get(step))}`, left, top);
 }
 
 const draw = throttled(() => {

@@ -1,6 +1,6 @@
 // Two objectives against each other: every result, and the front of those that no other one dominates.
 
-import { axes, colour, fit, legend, load, message, nearest, number, rings, sizeOf, tooltip, xRange } from "./chart.js";
+import { axes, colour, fit, legend, load, markLegend, marks, message, nearest, number, rings, sizeOf, tooltip, xRange } from "./chart.js";
 import { CHANGED, FOCUS, on, say, throttled } from "./events.js";
 
 const place = document.querySelector("#front");
@@ -57,16 +57,18 @@ function hover() {
   if (i === null) chart.show(null);
   else {
     const values = data.objectives.map(({ name }) => `${name} ${number(data.values[name][i])}`).join("\n");
-    chart.show(`${values}\ntrial ${data.trial[i]}, run ${data.run[i]}`, chart.cursor.left, chart.cursor.top);
+    chart.show(`${values}\ntrial ${data.trial[i]}, run ${data.run[i]}${data.mark[i] ? `\n${data.mark[i]}` : ""}`, chart.cursor.left, chart.cursor.top);
   }
   const trial = i === null ? null : data.trial[i];
   if (trial !== focused) say(FOCUS, trial);
 }
 
-/** Brings out the trial that is pointed at. */
+/** What is out of the ordinary, and the trial that is pointed at. */
 function mark(drawn) {
+  const [x, y] = [data.values[chosen("x")], data.values[chosen("y")]];
+  marks(drawn, data.mark.map((word, place) => [x[place], y[place], word]));
   const i = data.trial.indexOf(focused);
-  rings(drawn, i < 0 ? [] : [[data.values[chosen("x")][i], data.values[chosen("y")][i]]]);
+  rings(drawn, i < 0 ? [] : [[x[i], y[i]]]);
 }
 
 function show() {
@@ -81,7 +83,7 @@ function show() {
   note.textContent = empty ? "" : `${named("y")} over ${named("x")}, hypervolume ${number(data.hypervolume, 4)}`;
   const entries = [["not dominated", "of-incumbent"], ["dominated", "ramp-3"]];
   if (data.feasible.includes(false)) entries.push(["breaks a constraint", "of-others"]);
-  legend(document.querySelector("#front-legend"), empty ? [] : entries);
+  legend(document.querySelector("#front-legend"), empty ? [] : [...entries, ...markLegend(data.mark)]);
 }
 
 const refresh = throttled(async () => {

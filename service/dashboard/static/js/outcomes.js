@@ -1,6 +1,6 @@
 // The incumbent over runs or time, with every (sampled) result behind it, coloured by fidelity.
 
-import { axes, colour, fit, legend, load, logRange, message, nearest, number, range, rings, sizeOf, tooltip, xRange } from "./chart.js";
+import { axes, colour, fit, legend, load, logRange, markLegend, marks, message, nearest, number, range, rings, sizeOf, tooltip, xRange } from "./chart.js";
 import { CHANGED, FOCUS, on, say, throttled } from "./events.js";
 
 const place = document.querySelector("#outcomes");
@@ -35,6 +35,9 @@ const label = ({ members }) => {
 const seconds = (value) =>
   value < 120 ? `${number(value, 3)} s` : value < 7200 ? `${number(value / 60, 3)} min` : `${number(value / 3600, 3)} h`;
 
+const counts = (i) => data.points.mark[i] !== "invalidated";
+const valid = () => data.points.value.filter((_, i) => counts(i));
+
 /** The columns that uPlot draws: x, the incumbent, one column per group of fidelities. */
 function columns() {
   const { points, incumbents, finished, seconds: elapsed } = data;
@@ -50,7 +53,7 @@ function columns() {
   }
   const dots = levels.map(({ members }) => {
     const own = new Set(members);
-    return x.map((_, i) => (i < points.value.length && own.has(points.fidelity[i]) ? points.value[i] : null));
+    return x.map((_, i) => (i < points.value.length && counts(i) && own.has(points.fidelity[i]) ? points.value[i] : null));
   });
   return [x, line, ...dots];
 }
@@ -62,7 +65,7 @@ function lead() {
 
 function yRange() {
   if (logarithmic) return logRange(data.points.value);
-  return range(lead(), data.points.value, data.maximize);
+  return range(lead(), valid(), data.maximize);
 }
 
 function build() {
@@ -95,20 +98,21 @@ const fitted = { setSize: (size) => chart?.setSize(size), redraw: (...args) => c
 
 function hover() {
   if (!chart?.show) return;
-  const { trial, run, value, fidelity } = data.points;
+  const { trial, run, value, fidelity, mark: word } = data.points;
   const i = nearest(chart, data.points[by], value);
   if (i === null) chart.show(null);
   else {
     const at = fidelity[i] === null ? "" : `\n${data.fidelity} ${number(fidelity[i])}`;
-    chart.show(`${data.metric} ${number(value[i])}\ntrial ${trial[i]}, run ${run[i]}${at}`, chart.cursor.left, chart.cursor.top);
+    chart.show(`${data.metric} ${number(value[i])}\ntrial ${trial[i]}, run ${run[i]}${at}${word[i] ? `\n${word[i]}` : ""}`, chart.cursor.left, chart.cursor.top);
   }
   const pointed = i === null ? null : trial[i];
   if (pointed !== focused) say(FOCUS, pointed);
 }
 
-/** Brings out every point of the trial that is pointed at. */
+/** What is out of the ordinary, and every point of the trial that is pointed at. */
 function mark(drawn) {
   const { trial, value } = data.points;
+  marks(drawn, value.map((each, i) => [data.points[by][i], each, data.points.mark[i]]));
   rings(drawn, trial.flatMap((each, i) => (each === focused ? [[data.points[by][i], value[i]]] : [])));
 }
 
@@ -125,7 +129,7 @@ function show() {
   else build();
   built = look;
   const colours = data.fidelity ? levels.map((level) => [label(level), `ramp-${level.shade}`]) : [["runs", "ramp-3"]];
-  legend(document.querySelector("#outcomes-legend"), data.points.value.length ? [["incumbent", "line of-incumbent"], ...colours] : []);
+  legend(document.querySelector("#outcomes-legend"), data.points.value.length ? [["incumbent", "line of-incumbent"], ...colours, ...markLegend(data.points.mark)] : []);
 }
 
 const refresh = throttled(async () => {

@@ -1,0 +1,111 @@
+"""The page of a study, and what people change of it there: its priority, configs to try, notes.
+
+Every form does what the route of the API does, with the same checks and the same entry in the audit log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from service.auth.callers import Caller, Reader, Writer
+from service.dashboard.configs import read_config
+from service.dashboard.formatting import segment
+from service.dashboard.forms import Form, FormOfPage, Wrong, integer, tried
+from service.dashboard.listing import Listing, ListingOfQuery
+from service.dashboard.rendering import page
+from service.dashboard.shown import ShownStudy, as_json
+from service.dashboard.viewers import viewer_of
+from service.database import Database
+from service.idempotency import Repeatable
+from service.routes import amendments, attempts
+from service.routes.claims import DeskOfApp
+from service.routes.parameters import DatabaseOfApp, StudyName
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/studies/{name}")
+def show_study(
+    name: StudyName, caller: Reader, database: DatabaseOfApp, listing: ListingOfQuery, request: Request
+) -> Response:
+    return _page(request, caller, database, name, listing)
+
+
+@router.get("/studies/{name}/parts/cost")
+def part_cost(name: StudyName, caller: Reader, database: DatabaseOfApp) -> Response:
+    """Asked for once the page is there: it adds up all attempts."""
+    return page("parts/cost.html", cost=as_json(attempts.get_cost(name, caller, database)))
+
+
+@router.post("/studies/{name}/priority")
+def change_priority(
+    name: StudyName, caller: Writer, form: FormOfPage, database: DatabaseOfApp, desk: DeskOfApp, request: Request
+) -> Response:
+    def change() -> None:
+        changes = amendments.Changes.model_validate({"priority": integer(form.text("priority"))})
+        amendments.change_study(name, changes, caller, desk, unrepeated(caller))
+
+    return _answer(request, caller, database, name, "priority", form, change)
+
+
+@router.post("/studies/{name}/enqueued")
+def enqueue(
+    name: StudyName, caller: Writer, form: FormOfPage, database: DatabaseOfApp, desk: DeskOfApp, request: Request
+) -> Response:
+    def change() -> None:
+        wishes = amendments.Wishes(configs=[read_config(form.text("config"))])
+        amendments.enqueue_configs(name, wishes, caller, desk, unrepeated(caller))
+
+    return _answer(request, caller, database, name, "enqueued", form, change)
+
+
+@router.post("/studies/{name}/notes")
+def write_note(
+    name: StudyName, caller: Writer, form: FormOfPage, database: DatabaseOfApp, desk: DeskOfApp, request: Request
+) -> Response:
+    def change() -> None:
+        note = amendments.NoteInput(text=form.text("text").replace("\r\n", "\n"), trial=None)
+        amendments.write_note(name, note, caller, desk, unrepeated(caller))
+
+    return _answer(request, caller, database, name, "notes", form, change)
+
+
+def unrepeated(caller: Caller) -> Repeatable:
+    """A form has no Idempotency-Key: the browser asks its user before it sends one again."""
+    return Repeatable(caller.project_id, None)
+
+
+def _answer(
+    request: Request,
+    caller: Caller,
+    database: Database,
+    name: str,
+    part: str,
+    form: Form,
+    change: Callable[[], None],
+) -> Response:
+    """The form of this part of the page is taken, or the page comes again with what is wrong."""
+    wrong = tried(part, form, change)
+    if wrong is None:
+        return RedirectResponse(f"/studies/{segment(name)}#{part}", 303)
+    return _page(request, caller, database, name, Listing(), wrong)
+
+
+def _page(
+    request: Request, caller: Caller, database: Database, name: str, listing: Listing, wrong: Wrong | None = None
+) -> Response:
+    with database.session(write=False) as session:
+        shown = ShownStudy(session, caller.project_id, name)
+        return page(
+            "study.html",
+            wrong.status if wrong else 200,
+            here="study",
+            viewer=viewer_of(session, caller, request),
+            wrong=wrong,
+            **shown.overview(),
+            **shown.table(listing),
+            **shown.amendments(),
+        )
