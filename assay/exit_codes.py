@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from assay.errors import AssayError, Conflict, ConnectionFailed, Invalid, NotFound, StudyFileInvalid
+from assay.errors import (
+    AssayError,
+    Conflict,
+    ConnectionFailed,
+    Forbidden,
+    Invalid,
+    NotFound,
+    StudyFileInvalid,
+    Unauthorized,
+)
 
 
 class ExitCode(IntEnum):
@@ -16,6 +25,7 @@ class ExitCode(IntEnum):
     CONFLICT = 5
     UNREACHABLE = 6
     STUDY_FAILED = 7
+    REFUSED = 8
     INTERRUPTED = 130
 
 
@@ -28,6 +38,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.CONFLICT: "the name is taken, or the study's state does not allow it",
     ExitCode.UNREACHABLE: "the service cannot be reached",
     ExitCode.STUDY_FAILED: "the study failed or was cancelled (when the command waits for its end)",
+    ExitCode.REFUSED: "a token is needed, or it is not good, or it does not allow this",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
 
@@ -37,6 +48,8 @@ _OF_ERRORS: tuple[tuple[type[AssayError], ExitCode], ...] = (
     (NotFound, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.CONFLICT),
     (ConnectionFailed, ExitCode.UNREACHABLE),
+    (Unauthorized, ExitCode.REFUSED),
+    (Forbidden, ExitCode.REFUSED),
 )
 
 

@@ -8,6 +8,7 @@ JSON is YAML, so a JSON file works too.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -94,11 +95,21 @@ class StudyFile:
 
 def load_study(path: str | Path) -> dict[str, Any]:
     """The study in a YAML or JSON file, ready for `Client.studies.create`. Raises StudyFileInvalid or OSError."""
-    return parse(Path(path).read_bytes(), str(path)).study
+    return parse(Path(path).read_bytes(), str(path), Path(path).parent).study
 
 
-def parse(text: bytes, name: str) -> StudyFile:
-    """Reads a study from YAML (UTF-8); `name` is the file's name for messages. Raises StudyFileInvalid."""
+def parse(text: bytes, name: str, folder: Path = Path()) -> StudyFile:
+    """Reads a study from YAML (UTF-8); `name` is the file's name for messages. Raises StudyFileInvalid.
+
+    The working directory of a command, if it is relative, is understood from `folder`, where the file lies.
+    """
+    file = parse_mapping(text, name, "a study is a mapping: `name: ...`, `space: ...` and so on")
+    _place(file.study.get("objective"), folder)
+    return file
+
+
+def parse_mapping(text: bytes, name: str, meant: str) -> StudyFile:
+    """Reads any mapping as `parse` reads a study; `meant` is what is said of something else."""
     try:
         node = yaml.compose(text.decode("utf-8-sig"), Loader=_CoreLoader)
     except UnicodeDecodeError as error:
@@ -116,8 +127,27 @@ def parse(text: bytes, name: str) -> StudyFile:
     builder = _Builder(name)
     study = builder.build(node, "")
     if not isinstance(study, dict):
-        raise builder.refuse(node, "a study is a mapping: `name: ...`, `space: ...` and so on")
+        raise builder.refuse(node, meant)
     return StudyFile(name, study, builder.places)
+
+
+def _place(objective: Any, folder: Path) -> None:
+    """The service runs elsewhere: it is told an absolute path."""
+    if isinstance(objective, dict) and objective.get("type") == "command":
+        workdir = objective.get("workdir")
+        if isinstance(workdir, str):
+            objective["workdir"] = os.path.normpath(folder.absolute() / workdir)
+
+
+def scalar(text: str) -> Any:
+    """The value that a text on the command line stands for: `0.1`, `true`, `sgd`, as in a file. Raises ValueError."""
+    try:
+        node = yaml.compose(text, Loader=_CoreLoader)
+        if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALARS:
+            raise ValueError("is not one value; a text with special characters must be in quotes, as in YAML")
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError("is not YAML; a text with special characters must be in quotes") from error
+    return _SCALARS[node.tag](node.value)
 
 
 def dump(value: Any) -> str:

@@ -1,30 +1,47 @@
-"""The one place where the light package reaches for the heavy one, and only when the service is started."""
+"""The one place where the light package reaches for the heavy one, and only when a command is about the service."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay.errors import AssayError
+
+if TYPE_CHECKING:
+    from service.doctor import Finding
 
 _OWN = ("service", "workers", "search", "spaces", "migrations")
 
 
-def up(
-    *,
-    host: str | None,
-    port: int | None,
-    data_dir: Path | None,
-    pool: str | None,
-    workers: int | None,
-    database_url: str | None,
-    only: str | None,
-) -> None:
-    """Serves until Ctrl-C or SIGTERM; what is None comes from the environment.
+def up(config: Path | None = None, **settings: object) -> None:
+    """Serves until Ctrl-C or SIGTERM; settings that are None come from the environment or the file `config`.
 
     Raises AssayError when the service is not installed or cannot start.
     """
-    try:
+    with _installed():
         from service.server import StartError, up
+    try:
+        up(config=config, **settings)
+    except StartError as error:
+        raise AssayError(str(error)) from error
+
+
+def doctor(config: Path | None = None, *, ray: bool = False, **settings: object) -> Sequence[Finding]:
+    """What is well with the service's installation and settings, and what is not; with `ray` that takes a minute.
+
+    Raises AssayError when the service is not installed.
+    """
+    with _installed():
+        from service.doctor import examine
+    return examine(config, settings, ray=ray)
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith(_OWN):
             raise
@@ -32,15 +49,3 @@ def up(
             f"the service needs packages that are not installed ({error.name} is missing). "
             "In a checkout of Assay: pip install --constraint constraints.txt '.[server]'"
         ) from error
-    try:
-        up(
-            host=host,
-            port=port,
-            data_dir=data_dir,
-            pool=pool,
-            workers=workers,
-            database_url=database_url,
-            only=only,
-        )
-    except StartError as error:
-        raise AssayError(str(error)) from error

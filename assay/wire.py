@@ -136,6 +136,9 @@ class Study(TypedDict):
     warm_start: list[WarmStart]
     parallelism: int
     resources: dict[str, Any]
+    limits: dict[str, float | None]
+    retry: dict[str, float | None]
+    priority: int
     seed: int
     advice: list[Advice]
     created_at: str
@@ -149,6 +152,13 @@ class Study(TypedDict):
     last_event: int
 
 
+class Invalidated(TypedDict):
+    """Why the results of a trial count for nothing any more, and who says so."""
+
+    reason: str
+    by: str
+
+
 class Trial(TypedDict):
     number: int
     state: str
@@ -159,8 +169,28 @@ class Trial(TypedDict):
     failure: Failure | None
     stopped_by: dict[str, Any] | None
     origin: dict[str, Any]
+    invalidated: Invalidated | None
     created_at: str
     finished_at: str | None
+
+
+class Wish(TypedDict):
+    """A config that somebody wants tried; `run` does so, once there is one."""
+
+    number: int
+    config: dict[str, Value]
+    author: str
+    run: int | None
+
+
+class Note(TypedDict):
+    """What somebody wrote about a study, or about one of its trials."""
+
+    id: int
+    trial: int | None
+    author: str
+    text: str
+    created_at: str
 
 
 class Run(TypedDict):
@@ -185,6 +215,50 @@ class Run(TypedDict):
     seconds: float | None
 
 
+class Cost(TypedDict):
+    """CPU seconds, and GPUs times seconds; null where nobody told."""
+
+    cpu_seconds: float | None
+    gpu_seconds: float | None
+
+
+class Attempt(TypedDict):
+    """One execution of a run, with the code, machine, data, space and seed that it was carried out with."""
+
+    number: int
+    state: str
+    owner: Literal["pool", "external"]
+    worker: str | None
+    lease_expires: str | None
+    checkpoint_step: float | None
+    message: str | None
+    late: dict[str, Any] | None
+    provenance: dict[str, Any] | None
+    cost: Cost
+    created_at: str
+    ended_at: str | None
+
+
+class StateCost(TypedDict):
+    """What the attempts that ended so took; `told` of them said their CPU or GPU seconds."""
+
+    state: str
+    attempts: int
+    told: int
+    cpu_seconds: float
+    gpu_seconds: float
+    wall_seconds: float
+
+
+class StudyCost(TypedDict):
+    attempts: int
+    told: int
+    cpu_seconds: float
+    gpu_seconds: float
+    wall_seconds: float
+    states: list[StateCost]
+
+
 class Report(TypedDict):
     """The metrics after one step (in units of the fidelity) of a run."""
 
@@ -195,6 +269,108 @@ class Report(TypedDict):
     metrics: dict[str, float]
     seconds: float
     created_at: str
+
+
+class Event(TypedDict):
+    """One transition of a study or of a run; docs/events.md says what `data` holds."""
+
+    seq: int
+    type: str
+    run: int | None
+    trial: int | None
+    data: dict[str, Any]
+    created_at: str
+
+
+class Webhook(TypedDict):
+    """Where a project is told of events. One that was turned off by the service has `failing_since`."""
+
+    id: int
+    url: str
+    events: list[str]
+    study: str | None
+    active: bool
+    failing_since: str | None
+    created_by: str
+    created_at: str
+
+
+class NewWebhook(Webhook):
+    """With the secret that requests are signed with."""
+
+    secret: str
+
+
+DeliveryState = Literal["pending", "sending", "delivered", "failed"]
+
+
+class Delivery(TypedDict):
+    """One event for one webhook; `id` is what the receiver knows it by, `number` what the service does."""
+
+    number: int
+    id: str
+    event: str
+    study: str | None
+    seq: int | None
+    state: DeliveryState
+    attempts: int
+    status: int | None
+    error: str | None
+    created_at: str
+    due_at: str | None
+    delivered_at: str | None
+
+
+class FidelityValue(TypedDict):
+    """How far a run goes, cumulative: up to `value` of at most `maximum`."""
+
+    name: str
+    value: float | int
+    maximum: float | int
+
+
+class ResumeFrom(TypedDict):
+    """What a run goes on from: an address that its worker gave, or a path of the API to download it from."""
+
+    run: int
+    step: float | None
+    checkpoint: str
+
+
+class Assignment(TypedDict):
+    """One attempt at one run. `id` is the run's in paths; the token goes with every word about it."""
+
+    id: str
+    study: str
+    trial: int
+    run: int
+    attempt: int
+    token: str
+    config: dict[str, Value]
+    fidelity: FidelityValue | None
+    resume_from: ResumeFrom | None
+    seed: int
+    lease_expires: str | None
+
+
+class Claimed(TypedDict):
+    """The runs that a worker now has; and why there are not more, if so. After `retry_after` seconds there may be; null
+    with a reason: never again."""
+
+    assignments: list[Assignment]
+    reason: str | None
+    detail: str | None
+    retry_after: float | None
+
+
+class Heard(TypedDict):
+    answer: Literal["continue", "stop", "pause"]
+    lease_expires: str | None
+
+
+class Checkpoint(TypedDict):
+    checkpoint: str
+    step: float | None
 
 
 class DifferentField(TypedDict):
@@ -223,3 +399,63 @@ class Verification(TypedDict):
     runs: int
     stops: int
     difference: Difference | None
+
+
+class BuiltinDataset(TypedDict):
+    """A dataset that comes with the service."""
+
+    kind: Literal["builtin"]
+    name: str
+    title: str
+    task: str
+    inputs: str
+    shape: list[int]
+    classes: int
+    examples: int
+    metrics: list[str]
+    licence: str
+    source: str
+
+
+class DatasetColumn(TypedDict):
+    """A column of a table, or an array; `stored` is its type in the words of the format."""
+
+    name: str
+    type: Literal["bool", "int", "float", "text", "date", "datetime", "binary", "other"]
+    stored: str
+    missing: int
+    distinct: int | None
+    categories: list[bool | str] | None
+    low: float | str | None
+    high: float | str | None
+    shape: list[int] | None
+
+
+class UploadedDataset(TypedDict):
+    kind: Literal["uploaded"]
+    name: str
+    format: Literal["csv", "parquet", "npz"]
+    bytes: int
+    sha256: str
+    rows: int
+    columns: list[DatasetColumn]
+    target: str | None
+    created_by: str
+    created_at: str
+
+
+Dataset = BuiltinDataset | UploadedDataset
+
+
+class Artifact(TypedDict):
+    """A file that an attempt at a run left."""
+
+    id: str
+    run: int
+    attempt: int
+    kind: Literal["checkpoint", "log", "plot", "file"]
+    name: str
+    media_type: str
+    bytes: int
+    sha256: str
+    created_at: str

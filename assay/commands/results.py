@@ -46,7 +46,7 @@ def trials(
         print_json(found)
         return
     fidelity = study["space"].get("fidelity", {}).get("name", "fidelity")
-    columns = ("trial", "state", fidelity, "runs", "metrics", "config", "failure")
+    columns = ("trial", "state", fidelity, "runs", "metrics", "config", "failure", "invalidated")
     view.print_table(
         stdout(),
         columns,
@@ -59,6 +59,7 @@ def trials(
                 view.pairs(view.declared(study, trial["metrics"])),
                 view.pairs(trial["config"]),
                 f"{trial['failure']['class']}: {trial['failure']['message']}" if trial["failure"] else "",
+                trial["invalidated"]["reason"] if trial["invalidated"] else "",
             )
             for trial in found
         ),

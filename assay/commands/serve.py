@@ -30,6 +30,10 @@ DataDir = Annotated[
 PoolOption = Annotated[
     Pool | None, typer.Option(help="Where runs execute: on Ray, or in this process.", show_default="ray")
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="A file of settings (TOML or YAML).", show_default="$ASSAY_CONFIG_FILE"),
+]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="How many runs at once.", show_default="one per CPU")]
 
 
@@ -46,15 +50,30 @@ def up(
         str | None, typer.Option(help="The database.", show_default="SQLite in the data directory")
     ] = None,
     only: Annotated[Part | None, typer.Option(help="Only this part of the service.", show_default="all of it")] = None,
+    api_workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="How many processes answer requests, with --only api.", show_default="1"),
+    ] = None,
+    config: Config = None,
 ) -> None:
     """Start the service: API, dashboard, dispatcher and workers. Ctrl-C stops all of it.
 
-    Studies that were running when the service ended, however it ended, go on. Every option can be given by the
-    environment too: ASSAY_HOST, ASSAY_PORT, ASSAY_DATA_DIR, ASSAY_POOL, ASSAY_WORKERS, ASSAY_DATABASE_URL, ASSAY_ROLE.
+    Studies that were running when the service ended, however it ended, go on. Every option, and many more settings, can
+    be given by the environment (ASSAY_PORT, ASSAY_ROLE, ...) and in a file too: see docs/settings.md.
     """
     from assay.up import up as serve
 
-    serve(host=host, port=port, data_dir=data_dir, pool=pool, workers=workers, database_url=database_url, only=only)
+    serve(
+        config,
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        pool=pool,
+        workers=workers,
+        database_url=database_url,
+        role=only,
+        api_workers=api_workers,
+    )
 
 
 def demo(

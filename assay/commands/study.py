@@ -16,10 +16,12 @@ from assay.study_file import dump
 from assay.watching import watch
 from assay.wire import Study
 
-_OPTIONAL = ("replicates", "warm_start")
+_OPTIONAL = ("replicates", "warm_start", "priority")
 _DECLARED = ("objective", "algorithm", "metrics", "budget", *_OPTIONAL, "parallelism", "resources", "seed", "space")
 
-app = typer.Typer(no_args_is_help=True, help="Create studies, look at them, and pause, resume or cancel them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Create studies, look at them, add to them, and pause, resume or cancel them."
+)
 
 
 @app.command()

@@ -60,7 +60,7 @@ class Service:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = answer  # noqa: N815 (http.server finds methods by these names)
+            do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 (http.server finds methods by these names)
 
             def log_message(self, *args: Any) -> None:
                 pass
@@ -129,6 +129,7 @@ def make_study() -> Callable[..., dict[str, Any]]:
             "budget": {"max_runs": 4},
             "parallelism": 2,
             "resources": {"cpus": 1, "gpus": 0},
+            "priority": 0,
             "seed": 0,
             "replicates": None,
             "warm_start": [],

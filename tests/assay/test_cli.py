@@ -2,15 +2,17 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from assay.cli import app
@@ -187,12 +189,31 @@ def test_the_exit_codes_are_documented(cli: Any) -> None:
 
 
 def test_every_command_is_documented(cli: Any) -> None:
-    documented = DOCS.read_text()
-    commands = ["up", "demo", "trials", "watch", "best", "front", "replay"]
-    commands += [f"study {name}" for name in ("create", "list", "show", "pause", "resume", "cancel")]
+    commands = set(_commands(get_command(app), ()))
+    table = DOCS.read_text().partition("## Commands")[2].partition("\n### ")[0]
+    listed: set[tuple[str, ...]] = set()
+    for row in table.splitlines():
+        group: tuple[str, ...] = ()
+        for span in re.findall(r"`([^`]+)`", row.split(" | ")[0]):
+            words = tuple(span.split())
+            if words[0] != "assay":  # another command of the same group
+                listed.add((*group, words[0]))
+                continue
+            group = () if words[1:2] in commands else words[1:2]
+            listed.add(words[1 : len(group) + 2])
+
+    assert sorted(commands ^ listed) == []
     for command in commands:
-        assert cli(*command.split(), "--help").exit_code == 0
-        assert f"assay {command}" in documented
+        assert cli(*command, "--help").exit_code == 0
+
+
+def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """All commands that do something, by their words."""
+    if hasattr(command, "commands"):
+        for name, each in command.commands.items():
+            yield from _commands(each, (*path, name))
+    else:
+        yield path
 
 
 # --- looking
@@ -234,6 +255,7 @@ def test_trials(service: Any, cli: Any, make_study: Make) -> None:
             "runs": [number],
             "failure": {"class": "diverged", "message": "loss is nan"} if number else None,
             "origin": {},
+            "invalidated": {"reason": "too early", "by": "ada"} if number == 2 else None,
             "created_at": "2030-01-01T00:00:00Z",
             "finished_at": None,
         }
@@ -247,6 +269,7 @@ def test_trials(service: Any, cli: Any, make_study: Make) -> None:
     assert header.split() == ["trial", "state", "epochs", "runs", "metrics", "config", "failure"]
     assert first.split() == ["0", "succeeded", "9", "1", "val_accuracy=0.97", "lr=0.5", "note=[b]bold"]
     assert second.rstrip().endswith("diverged: loss is nan")
+    assert cli("trials", "digits").stdout.splitlines()[3].rstrip().endswith("too early")
     assert json.loads(cli("trials", "digits", "--json").stdout) == trials
     cli("trials", "digits", "--state", "failed")
     assert service.requests[-1].query["state"] == "failed"

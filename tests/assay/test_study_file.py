@@ -140,3 +140,18 @@ def test_what_is_printed_as_yaml_reads_back_the_same(value: dict[str, Any]) -> N
 
     assert parse(text.encode(), "study.yaml").study == value
     assert yaml.safe_load(text) == value, "readers of YAML 1.1 get the same"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("../scripts", "/home/ada/scripts"), (".", "/home/ada/studies"), ("/opt/x", "/opt/x")]
+)
+def test_the_workdir_of_a_command_is_relative_to_the_file(written, read):
+    text = f"objective: {{type: command, command: [x], workdir: {written}}}"
+    source = parse(text.encode(), "study.yaml", Path("/home/ada/studies"))
+    assert source.study["objective"]["workdir"] == read
+
+
+@pytest.mark.parametrize("objective", ["{type: train, workdir: x}", "{type: command, workdir: 3}", "[workdir]", "x"])
+def test_nothing_else_is_changed(objective):
+    source = parse(f"objective: {objective}".encode(), "study.yaml", Path("/home/ada"))
+    assert source.study == yaml.safe_load(f"objective: {objective}")
