@@ -17,6 +17,7 @@ from search.auto import NAME as AUTO
 from search.replay import Verified, verify
 from search.testbed import LIGHT
 from service.database import Database, sqlite_url
+from service.models import DEFAULT_PROJECT_ID
 from service.record import stored_record
 from service.repositories.studies import Studies
 from spaces import Space
@@ -222,7 +223,7 @@ def test_every_decision_can_be_derived_again(service: Any, name: str) -> None:
     database = Database(sqlite_url(service.data_dir / "assay.db"))
     try:
         with database.session(write=False) as session:
-            record = stored_record(session, Studies(session).get(name))
+            record = stored_record(session, Studies(session, DEFAULT_PROJECT_ID).get(name))
     finally:
         database.dispose()
     stopped = [run for run in service.items(f"/studies/{name}/runs") if run["stopped_by"]]

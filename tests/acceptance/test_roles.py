@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,6 +28,15 @@ STUDY: dict[str, Any] = {
     "budget": {"max_runs": 22},
     "parallelism": 2,
 }
+
+
+def test_a_dispatcher_without_its_pool_ends(tmp_path: Path) -> None:
+    """It must not stay there as if all were well: whoever looks after it starts it again."""
+    command = [sys.executable, "-m", "assay", "up", "--only", "dispatcher", "--data-dir", str(tmp_path)]
+    nobody = {**os.environ, "ASSAY_RAY_ADDRESS": "127.0.0.1:1"}
+    ended = subprocess.run(command, env=nobody, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode not in (0, None)
+    assert "the dispatcher ended: no Ray answers at 127.0.0.1:1" in ended.stderr
 
 
 def test_api_and_dispatchers_share_a_database(
