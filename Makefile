@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check fast benchmarks lock clean
+.PHONY: demo test check fast chaos benchmarks lock clean
 
 demo: $(VENV)/server
 	$(BIN)/assay demo examples/studies/digits-lenet.yaml $(if $(filter 1,$(DEMO_EXIT)),--exit)
@@ -15,6 +15,11 @@ test: $(VENV)/dev
 # the tests that need neither Ray nor a browser nor a whole service, and fit few models
 fast: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not slow"
+
+# the nightly form of tests/chaos: ASSAY_CHAOS_FAULTS faults (200), ASSAY_CHAOS_SEED chooses which
+chaos: export ASSAY_CHAOS_FAULTS ?= 200
+chaos: $(VENV)/dev
+	$(BIN)/python -m pytest tests/chaos -rP
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .
