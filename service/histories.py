@@ -49,7 +49,7 @@ class Histories:
 
     @contextmanager
     def see(self, project_id: int, name: str) -> Iterator[Seen]:
-        """The study of that name, for as long as the block lasts. Raises NotFound, or InvalidInput as `Tracked.of` does."""
+        """The study of that name, while the block lasts. Raises NotFound, or InvalidInput as `Tracked.of` does."""
         with self.database.session(write=False) as session:
             study_id = Studies(session, project_id).get(name).id
         kept = self._take(study_id)
