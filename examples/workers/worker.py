@@ -17,5 +17,6 @@ def train(run: assay.Run) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     with assay.Client() as client:
         logging.info("carried out %d runs", client.work(sys.argv[1], train))
