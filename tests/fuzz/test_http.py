@@ -157,7 +157,9 @@ def test_a_length_that_is_not_the_bodys(site: Site, unchanged: None, length: str
 @given(place=st.sampled_from(PLACES), name=st.sampled_from(ODD_NAMES) | st.text(min_size=1, max_size=40).map(quote))
 def test_names_that_nothing_has(site: Site, unchanged: None, place: str, name: str) -> None:
     answer = site.client.get(place.format(name, name), follow_redirects=False)
-    if answer.is_success:
+    if answer.is_success and place.endswith("/content"):
+        assert float(name) == 1, "another way to write the number of what there is"
+    elif answer.is_success:
         assert answer.headers["content-type"].startswith("application/json")
         assert answer.json().keys() & {"items", "name", "number", "id", "project"}
     elif answer.status_code == 307:  # a slash too many

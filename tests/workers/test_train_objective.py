@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from assay.study_file import load_study
 from workers.catalogue import FAMILIES
 from workers.objectives import check
 from workers.objectives.train import TrainObjective
@@ -93,7 +93,7 @@ def found(study: dict[str, Any]) -> dict[tuple[Any, ...], str]:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_are_well(path: Path) -> None:
-    assert check(yaml.safe_load(path.read_text())) == []
+    assert check(load_study(path)) == []
 
 
 WIDTH = {"name": "width", "type": "int", "low": 16, "high": 256}
