@@ -19,8 +19,10 @@ import sqlalchemy as sa
 import yaml
 
 import assay
+from search.replay import Verified, verify
 from service.database import Database
 from service.models import Attempt, Event, Run, Study
+from service.record import stored_record
 
 pytestmark = pytest.mark.slow
 
@@ -145,8 +147,15 @@ def test_two_of_everything_of_which_one_is_killed(
     runs = apis[0].items("/studies/external/runs")
     assert [run["number"] for run in runs] == list(range(220)), "no gap"
     assert {(run["state"], run["attempts"]) for run in runs} == {("succeeded", 1)}, "nothing was carried out twice"
+    # Sixteen at once begin the next cycle while the last promotions of this one wait for results.
     sizes = Counter((run["bracket"] % 3, run["rung"]) for run in runs)
-    assert sizes == {(0, 0): 90, (0, 1): 30, (0, 2): 10, (1, 1): 50, (1, 2): 10, (2, 2): 30}, "ten cycles of Hyperband"
+    cycle = {(0, 0): 9, (0, 1): 3, (0, 2): 1, (1, 1): 5, (1, 2): 1, (2, 2): 3}
+    assert all(9 * size <= sizes[place] <= 11 * size for place, size in cycle.items()), sizes
+    with database.session(write=False) as session:
+        study = session.scalars(sa.select(Study).where(Study.name == "external")).one()
+        assert isinstance(verify(stored_record(session, study)), Verified), (
+            "the rungs are exactly what Hyperband decides"
+        )
     runs = apis[1].items("/studies/pool/runs")
     sizes = Counter((run["bracket"], run["rung"]) for run in runs)
     assert sizes == {(0, 0): 9, (0, 1): 3, (0, 2): 1, (1, 1): 5, (1, 2): 1, (2, 2): 3}
