@@ -34,7 +34,7 @@ ALWAYS_AGAIN = {"lost": None, "preempted": None, "error": 1000, "backoff_seconds
 
 @dataclass(frozen=True)
 class Kind:
-    """`sizes`: the exact number of runs by bracket and rung. `serial`: one run at a time, so that all of the study is
+    """`sizes`: the most runs by bracket and rung. `serial`: one run at a time, so that all of the study is
     what it would have been undisturbed. `rough`: its workers fail as `fate` says."""
 
     name: str
