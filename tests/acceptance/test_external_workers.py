@@ -158,7 +158,8 @@ def test_two_of_everything_of_which_one_is_killed(
         )
     runs = apis[1].items("/studies/pool/runs")
     sizes = Counter((run["bracket"], run["rung"]) for run in runs)
-    assert sizes == {(0, 0): 9, (0, 1): 3, (0, 2): 1, (1, 1): 5, (1, 2): 1, (2, 2): 3}
+    assert all(sizes[place] <= size for place, size in cycle.items()), sizes
+    assert len(runs) == 22
     assert {run["state"] for run in runs} == {"succeeded"}
     assert sum(run["attempts"] for run in runs) > len(runs), "the kill hit runs that were under way"
     with database.session(write=False) as session:
