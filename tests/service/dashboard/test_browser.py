@@ -310,6 +310,7 @@ def test_the_workers_come_and_go_while_somebody_looks(tab: Any, server: Any, stu
     playwright.expect(tab.get_by_role("rowheader", name=HOSTILE)).to_be_visible()
     tab.get_by_role("row").filter(has_text=HOSTILE).get_by_role("link", name="0").first.click()
     playwright.expect(tab.locator("#run .heading .badge")).to_have_text("running")
+    tab.wait_for_load_state()
     loads = len(tab.loads)
     (assignment,) = claim.json()["assignments"]
     body = {"token": assignment["token"], "metrics": {"loss": 0.5}}

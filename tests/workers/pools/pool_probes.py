@@ -107,11 +107,12 @@ def burns(assignment):
 
 
 def hoards(assignment):
-    """Has a child process hold so much memory, reports its process id and stays."""
-    hold = f"import time; held = b'x' * {assignment.objective['bytes']}; print(flush=True); time.sleep(3600)"
-    child = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
-    child.stdout.readline()
+    """Reports the process id of a child process, has it hold so much memory and stays."""
+    hold = f"import time; input(); held = b'x' * {assignment.objective['bytes']}; time.sleep(3600)"
+    child = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE)
     yield Report(1, {"child": child.pid})
+    child.stdin.write(b"\n")
+    child.stdin.flush()
     time.sleep(3600)
     return Result({})
 
