@@ -194,7 +194,9 @@ def _unacceptable(value: object, path: Path) -> Iterator[Problem]:
                 yield from _unacceptable(item, (*path, index))
         case str() if _UNSTORABLE.search(value):
             yield Problem(path, f"the text contains {_UNSTORABLE_WORDS}")
-        case int() | float() if not abs(value) <= MAX_INTEGER and not (isinstance(value, float) and isfinite(value)):
+        case int() if not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
+            yield Problem(path, f"the number is too large; integers go up to {MAX_INTEGER}")
+        case float() if not isfinite(value):
             yield Problem(path, f"the number is too large; integers go up to {MAX_INTEGER}")
 
 

@@ -79,9 +79,9 @@ def test_whole_surrogate_pairs_and_a_byte_order_mark_are_fine() -> None:
 
 
 def test_numbers_keep_their_type_and_their_last_digit() -> None:
-    decoded = decode(b"[9223372036854775807, -9223372036854775807, 1.0, 1e300]")
+    decoded = decode(b"[9223372036854775807, -9223372036854775808, 1.0, 1e300]")
 
-    assert decoded == [2**63 - 1, -(2**63) + 1, 1.0, 1e300]
+    assert decoded == [2**63 - 1, -(2**63), 1.0, 1e300]
     assert [type(number) for number in decoded] == [int, int, float, float]
 
 
