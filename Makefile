@@ -11,8 +11,8 @@ demo: $(VENV)/server
 
 # the fast ones first, two at a time; those that start Ray, a browser or a whole service want the machine for themselves
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --durations 15
+	$(BIN)/python -m pytest -m slow --durations 30
 
 # the tests that need neither Ray nor a browser nor a whole service, and fit few models
 fast: $(VENV)/dev
@@ -41,7 +41,7 @@ $(VENV)/server: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) --editable '.[server,dev]'
+	$(INSTALL) --editable '.[server,data,dev]'
 	touch $@ $(VENV)/server
 
 # Writes constraints.txt anew from what is installed. torch stays without its build tag, so that the lock fits any platform.

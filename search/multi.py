@@ -23,9 +23,10 @@ def pareto_front(study: StudySpec, history: History) -> list[int]:
     return [candidate.run for candidate, on in zip(candidates, on_front, strict=True) if on]
 
 
-def contenders(study: StudySpec, history: History) -> set[int]:
-    """The runs that answer "what is best", or may yet: the incumbent, with several objectives the front, and with
-    replicates the trials that are repeated. Their checkpoints are worth keeping; any other's never again."""
+def contenders(study: StudySpec, history: History, runners_up: int = 0) -> set[int]:
+    """The runs that answer "what is best", or may yet: the incumbent, with several objectives the front, with
+    replicates the trials that are repeated, and so many of the best trials as an ensemble may be made of. Their
+    checkpoints are worth keeping; any other's never again."""
     board, runs = leaderboard(study, history), set()
     if board.leader is not None:
         runs.add(board.leader.run)
@@ -33,6 +34,7 @@ def contenders(study: StudySpec, history: History) -> set[int]:
         runs.update(pareto_front(study, history))
     if study.replicates is not None:
         runs.update(candidate.run for candidate in board.top(study.replicates.top))
+    runs.update(candidate.run for candidate in board.top(runners_up))
     return runs
 
 

@@ -17,26 +17,27 @@ class Family(BaseModel):
     tasks: list[str]
     inputs: list[str]
     metric: dict[str, str] = Field(description="What a study of this family usually optimizes.")
-    fidelity: str
-    epochs: int = Field(description="How long it trains where the study has no fidelity.")
+    fidelity: str = Field(description="The usual one of `fidelities`.")
+    fidelities: list[str] = Field(description="What a space's fidelity may be.")
+    epochs: int = Field(description="How long it trains where the study has no fidelity in epochs.")
     datasets: list[str]
     parameters: dict[str, list[Values]]
     source: str
 
 
 class Dataset(BaseModel):
-    """`shape` is that of one example. `metrics` are what a training on it reports."""
+    """`shape` is that of one example, `outputs` how many classes, numbers or symbols there are to predict."""
 
     name: str
     title: str
-    task: str
+    tasks: list[str]
     inputs: str
     shape: list[int]
-    classes: int
+    outputs: int
     examples: int
-    metrics: list[str]
     licence: str
     source: str
+    needs: str = Field(description="The package that has the data, where it is not a dependency.")
 
 
 class AlgorithmOption(BaseModel):

@@ -13,7 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-VERSION = 1
+VERSION = 2
 
 
 class CheckpointError(Exception):
@@ -31,7 +31,10 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`model` is the state of the model by tensor name; `optimizer` its state by parameter index and name.
+    """`model` is the state of the model by tensor name; `optimizer` the state of its optimizers,
+    by the number of the optimizer, the index of the parameter ("0.3") and the name.
+
+    `extra` is what else a training remembers, by name.
 
     `identity` says what was trained: all that must be equal to continue.
     """
@@ -40,13 +43,15 @@ class Checkpoint:
     epoch: int
     metrics: Mapping[str, float]
     model: Mapping[str, Tensor]
-    optimizer: Mapping[int, Mapping[str, Tensor]]
+    optimizer: Mapping[str, Mapping[str, Tensor]]
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """All of it or, after a crash, nothing: written beside the path, flushed to the disk, then renamed."""
         tensors = {f"model/{name}": tensor for name, tensor in self.model.items()}
         for index, state in self.optimizer.items():
             tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
+        tensors |= {f"extra/{name}": tensor for name, tensor in self.extra.items()}
         header = {
             "version": VERSION,
             "identity": dict(self.identity),
@@ -81,15 +86,18 @@ class Checkpoint:
             raise CheckpointError(f"{path} has format {header.get('version')}, this worker reads {VERSION}")
         _require_equal(path, header["identity"], json.loads(json.dumps(dict(identity))))
         model: dict[str, Tensor] = {}
-        optimizer: dict[int, dict[str, Tensor]] = {}
+        optimizer: dict[str, dict[str, Tensor]] = {}
+        extra: dict[str, Tensor] = {}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition("/")
             if kind == "model":
                 model[rest] = tensor
+            elif kind == "extra":
+                extra[rest] = tensor
             else:
                 index, _, key = rest.partition("/")
-                optimizer.setdefault(int(index), {})[key] = tensor
-        return cls(header["identity"], header["epoch"], header["metrics"], model, optimizer)
+                optimizer.setdefault(index, {})[key] = tensor
+        return cls(header["identity"], header["epoch"], header["metrics"], model, optimizer, extra)
 
 
 def _require_equal(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

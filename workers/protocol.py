@@ -51,11 +51,33 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A run that has ended: its trial's number and config, its seed, its fidelity, and where its checkpoint is."""
+
+    trial: int
+    config: Mapping[str, Any]
+    seed: int
+    checkpoint: Path
+    fidelity: tuple[str, float | int, float | int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work of a study beside its runs. `kind` names it (`workers.jobs`), `options` are JSON; `members` are configs,
+    seeds and checkpoints of runs that it reads."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """One attempt at one run, complete: a worker needs nothing else.
 
     `key` names the attempt within the pool (unique for ever, also the fencing token of its reports).
-    `task` is `train` for a run and `test` for the one final evaluation of a checkpoint on the test split.
+    `task` is `train` for a run, `test` for the one final evaluation of a checkpoint on the test split, and `job` for
+    what `job` says.
     `fidelity` is `(name, value, maximum)`, cumulative: a resumed training starts at the checkpoint's own step.
     `seed` is the trial's: all its runs share it, so that a continued training equals an uninterrupted one.
     `resume_from` and `checkpoint` are file paths: where to continue from, where to save at the end.
@@ -71,7 +93,8 @@ class Assignment:
     fidelity: tuple[str, float | int, float | int] | None = None
     resume_from: Path | None = None
     checkpoint: Path | None = None
-    task: Literal["train", "test"] = "train"
+    task: Literal["train", "test", "job"] = "train"
+    job: Job | None = None
     resources: Resources = field(default_factory=Resources)
     limits: Limits = field(default_factory=Limits)
     log: Path | None = None
@@ -89,10 +112,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a training ended well: the final metrics, and whether a checkpoint was saved at `Assignment.checkpoint`."""
+    """How a training ended well: the final metrics, and whether a checkpoint was saved at `Assignment.checkpoint`.
+    `details` are JSON, of a job."""
 
     metrics: Metrics
     checkpointed: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Failure(Exception):

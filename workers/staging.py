@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from workers.protocol import Assignment, Failure, FailureClass, Result, Stop, Training
+from workers.protocol import Assignment, Failure, FailureClass, Job, Result, Stop, Training
 from workers.storage import Missing, Remote, StorageError
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class _Remote(Staged):
                 resume_from=folder / "resume" if assignment.resume_from else None,
                 checkpoint=folder / "checkpoint" if assignment.checkpoint else None,
                 log=folder / "log" if assignment.log else None,
+                job=_members_in(folder, assignment.job) if assignment.job else None,
             )
         )
         self._keys = assignment
@@ -49,6 +50,9 @@ class _Remote(Staged):
         """Raises StorageError."""
         if self._keys.resume_from and self.assignment.resume_from:
             self._store.fetch(self._keys.resume_from.as_posix(), self.assignment.resume_from)
+        if self._keys.job and self.assignment.job:
+            for there, here in zip(self._keys.job.members, self.assignment.job.members, strict=True):
+                self._store.fetch(there.checkpoint.as_posix(), here.checkpoint)
 
     def saved(self, training: Training) -> Training:
         with closing(training):
@@ -93,6 +97,12 @@ class _Remote(Staged):
             self._store.put(path, key.as_posix())
         except StorageError as error:
             log.warning("the log of attempt %s is not in the store: %s", self._keys.key, error)
+
+
+def _members_in(folder: Path, job: Job) -> Job:
+    """The job with the checkpoints of its members in the folder."""
+    members = (replace(member, checkpoint=folder / f"member-{i}") for i, member in enumerate(job.members))
+    return replace(job, members=tuple(members))
 
 
 @contextmanager

@@ -8,14 +8,14 @@ from search import ALGORITHMS, STOPPING_RULES, auto
 from service import schemas
 from service.auth.callers import Reader
 from service.catalogue_schemas import AlgorithmRow, Family, StoppingRuleRow
-from workers.catalogue import FAMILIES
+from workers.catalogue import FAMILIES, describe
 
 router = APIRouter(tags=["catalogue"])
 
 
 @router.get("/families", summary="What can be trained")
 async def list_families(caller: Reader) -> schemas.Listing[Family]:
-    return schemas.Listing[Family](items=[Family(**row.to_json()) for row in FAMILIES.values()])
+    return schemas.Listing[Family](items=[Family(**describe(row)) for row in FAMILIES.values()])
 
 
 @router.get("/algorithms", summary="How configs can be searched", response_model_exclude_unset=True)

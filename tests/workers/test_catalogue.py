@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from spaces import Space
-from workers.catalogue import DATASETS, FAMILIES, Family, load
-from workers.catalogue_page import page
+from workers.catalogue import DATASETS, FAMILIES, Family, describe, load
+from workers.catalogue.page import page
 
 PAIRS = [(family, inputs) for family in FAMILIES.values() for inputs in family.inputs]
 
 
 @pytest.mark.parametrize(("family", "inputs"), PAIRS, ids=lambda part: getattr(part, "name", part))
-@pytest.mark.parametrize("preset", ["minimal", "standard"])
+@pytest.mark.parametrize("preset", ["minimal", "standard", "everything"])
 def test_the_parameters_are_a_space_with_valid_defaults(family: Family, inputs: Any, preset: Any) -> None:
-    parameters = family.parameters(inputs, preset)
-    space = Space.from_json({"parameters": parameters})
-    defaults = {parameter["name"]: parameter["default"] for parameter in parameters}
+    """The defaults keep the constraints, too."""
+    space = Space.from_json(family.space(inputs, preset))
+    defaults = {parameter["name"]: parameter["default"] for parameter in family.parameters(inputs, preset)}
     space.validate({name: defaults[name] for name in space.active(defaults)})
 
 
@@ -38,7 +38,7 @@ def test_hyperparameters_have_one_name_each_and_take_their_own_presets(family: F
 def test_the_minimal_preset_is_the_architecture_and_four() -> None:
     names = [parameter["name"] for parameter in FAMILIES["lenet"].parameters("image", "minimal")]
     own = [each.name for each in FAMILIES["lenet"].own]
-    assert names == [*own, "lr", "weight_decay", "batch_size", "dropout"]
+    assert names == [*own, "lr", "batch_size", "weight_decay", "dropout"]
 
 
 @pytest.mark.parametrize("row", [*FAMILIES.values(), *DATASETS.values()], ids=lambda row: row.name)
@@ -57,7 +57,8 @@ def test_rows_stand_under_their_names_and_every_one_has_a_partner() -> None:
 
 @pytest.mark.parametrize("row", [*FAMILIES.values(), *DATASETS.values()], ids=lambda row: row.name)
 def test_rows_can_be_sent(row: Any) -> None:
-    assert json.loads(json.dumps(row.to_json())) == row.to_json()
+    written = describe(row) if isinstance(row, Family) else row.to_json()
+    assert json.loads(json.dumps(written)) == written
 
 
 def test_the_reference_page_is_current() -> None:

@@ -16,9 +16,10 @@ CPU = torch.device("cpu")
 
 def checkpoint(**changes: Any) -> Checkpoint:
     model = {"layer.weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
-    optimizer = {0: {"exp_avg": torch.ones(2, 3), "step": torch.tensor(4.0)}, 11: {"exp_avg": torch.zeros(2)}}
-    fields = {"identity": IDENTITY, "epoch": 3, "metrics": {"loss": 0.1 + 0.2}, "model": model, "optimizer": optimizer}
-    return Checkpoint(**{**fields, **changes})
+    optimizer = {"0.0": {"exp_avg": torch.ones(2, 3), "step": torch.tensor(4.0)}, "0.11": {"exp_avg": torch.zeros(2)}}
+    extra = {"live/layer.weight": torch.ones(2, 3)}
+    fields = {"identity": IDENTITY, "epoch": 3, "metrics": {"loss": 0.1 + 0.2}, "model": model}
+    return Checkpoint(**{**fields, "optimizer": optimizer, "extra": extra, **changes})
 
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:
@@ -28,6 +29,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     assert (loaded.epoch, loaded.metrics) == (saved.epoch, saved.metrics)
     assert loaded.model.keys() == saved.model.keys()
     assert loaded.optimizer.keys() == saved.optimizer.keys()
+    assert torch.equal(loaded.extra["live/layer.weight"], saved.extra["live/layer.weight"])
     for name, tensor in saved.model.items():
         assert torch.equal(loaded.model[name], tensor)
         assert loaded.model[name].dtype == tensor.dtype

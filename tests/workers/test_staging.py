@@ -18,6 +18,8 @@ from workers.protocol import (
     Failure,
     FailureClass,
     Finished,
+    Job,
+    Member,
     PoolEvent,
     Report,
     Reported,
@@ -118,6 +120,23 @@ def test_another_attempt_goes_on_from_it(url: str) -> None:
     assert isinstance(ended, Finished)
     assert content(url, "checkpoints/1/000001-1") == "6"
     assert content(url, "checkpoints/1/000000-1") == "3", "others may go on from it too"
+
+
+def test_a_job_finds_its_members_here(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    list(carry_out(assignment(url)))
+    seen: list[str] = []
+
+    def work(given: Assignment) -> Result:
+        assert given.job is not None
+        seen.extend(member.checkpoint.read_text() for member in given.job.members)
+        return Result({})
+
+    monkeypatch.setattr("workers.pools.attempt.carry_out", work)
+    member = Member(trial=1, config={}, seed=0, checkpoint=Path("checkpoints/1/000000-1"))
+    job = assignment(url, task="job", checkpoint=None, log=None, job=Job("ensemble", {}, (member, member)))
+    *_, ended = carry_out(job)
+    assert isinstance(ended, Finished), ended
+    assert seen == ["3", "3"]
 
 
 def test_what_fails_leaves_its_log_and_its_last_checkpoint(url: str) -> None:

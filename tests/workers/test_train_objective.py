@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assay.study_file import load_study
-from workers.catalogue import FAMILIES
+from workers.catalogue import DATASETS, FAMILIES
 from workers.objectives import check
 from workers.objectives.train import TrainObjective
 
@@ -31,6 +31,7 @@ def study(**changes: Any) -> dict[str, Any]:
 
 
 WIDTH = {"name": "width", "type": "int", "low": 16, "high": 64}
+FIDELITY = {"name": "epochs", "low": 1, "high": 9}
 LR = {"name": "lr", "type": "float", "low": 1e-4, "high": 0.3}
 
 
@@ -59,13 +60,27 @@ def test_what_cannot_change_in_a_training_must_be_fixed_where_the_algorithm_chan
 
 def test_presets_are_fit_for_any_algorithm() -> None:
     for family in FAMILIES.values():
-        space = {
-            "parameters": family.parameters("image"),
-            "fidelity": {"name": family.fidelity, "low": 1, "high": 9},
-        }
-        given = study(space=space, algorithm={"name": "pbt"})
-        given["objective"]["family"] = family.name
-        assert not check(given)
+        if "epochs" not in family.axes:
+            continue
+        dataset = next(dataset for dataset in DATASETS.values() if family.fits(dataset))
+        task = family.task_on(dataset)
+        assert task is not None
+        given = study(
+            space={**family.space(dataset.inputs, "everything"), "fidelity": {"name": "epochs", "low": 1, "high": 9}},
+            metrics=[{"name": task.default.name, "direction": task.default.direction}],
+            algorithm={"name": "pbt"},
+        )
+        given["objective"] |= {"family": family.name, "dataset": dataset.name}
+        assert not check(given), family.name
+
+
+@pytest.mark.parametrize(("horizon", "algorithm", "wrong"), [("rung", "hyperband", 0), ("rung", "pbt", 1)])
+def test_a_schedule_of_its_own_is_for_runs_that_begin_anew(horizon: str, algorithm: str, wrong: int) -> None:
+    given = study(algorithm={"name": algorithm}, space={"parameters": [LR], "fidelity": FIDELITY})
+    given["objective"]["schedule_horizon"] = horizon
+    assert [problem.path for problem in check(given)] == [("objective", "schedule_horizon")] * wrong
+    given["objective"]["schedule_horizon"] = "ring"
+    assert ("objective", "schedule_horizon") in [problem.path for problem in check(given)]
 
 
 @pytest.mark.parametrize("size", [{"direction": "minimize"}, {"at_most": 50_000}, {"at_least": 10, "at_most": 99}])

@@ -1,61 +1,120 @@
-"""From a dataset's name to tensors. Loaded once per process: a warm worker trains its next trial without reading again.
+"""From a dataset to tensors. Loaded once per process: a warm worker trains its next trial without reading again.
 
 Training code calls `training_data`, which holds no test examples; only the final evaluation calls `held_out_data`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from workers.catalogue import DATASETS, load
+from workers.data.part import Part
 from workers.data.source import Source
-from workers.data.splits import Indices, stratified
+from workers.data.splits import Indices, Split, few, in_time, shuffled, stratified
+from workers.rows import Dataset, load
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """`inputs` [n, *shape] float32, `labels` [n] int64, on one device. Shared between runs: never changed in place."""
+    """`inputs` [n, *shape] and `targets` [n, ...] (None where the inputs are their own), as `workers.data.source` has
+    them. Shared between runs: never changed in place."""
 
     inputs: Tensor
-    labels: Tensor
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.inputs)
+
+    def __getitem__(self, which: slice | Tensor) -> Examples:
+        return Examples(self.inputs[which], None if self.targets is None else self.targets[which])
+
+    def to(self, device: torch.device) -> Examples:
+        """On the device; the same object where they are there already."""
+        if self.inputs.device == device:
+            return self
+        targets = None if self.targets is None else self.targets.to(device, non_blocking=True)
+        return Examples(self.inputs.to(device, non_blocking=True), targets)
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingData:
+class Data:
+    """What a training may see. `context` is what all examples share."""
+
     train: Examples
     validation: Examples
+    context: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=4)
-def training_data(dataset: str, split_seed: int, device: torch.device) -> TrainingData:
-    source = _source(dataset)
-    split = stratified(source.labels, split_seed)
-    return TrainingData(_examples(source, split.train, device), _examples(source, split.validation, device))
+def training_data(dataset: Dataset, part: Part, device: torch.device) -> Data:
+    source = source_of(dataset)
+    split = _split(dataset, source, part)
+    train = np.sort(np.concatenate([split.train, split.validation])) if part.whole else split.train
+    if part.fraction < 1:
+        order = np.random.default_rng([part.seed, 2]).permutation(len(train))
+        train = np.sort(train[order[: max(1, round(part.fraction * len(train)))]])
+    context = {name: torch.from_numpy(array).to(device) for name, array in source.context.items()}
+    return Data(
+        _examples(source, train, part.resolution, device),
+        _examples(source, split.validation, part.resolution, device),
+        context,
+    )
 
 
-def held_out_data(dataset: str, split_seed: int, device: torch.device) -> Examples:
-    source = _source(dataset)
-    return _examples(source, stratified(source.labels, split_seed).test, device)
+def held_out_data(dataset: Dataset, part: Part, device: torch.device) -> Examples:
+    source = source_of(dataset)
+    return _examples(source, _split(dataset, source, part).test, part.resolution, device)
 
 
-@lru_cache(maxsize=4)
-def _source(dataset: str) -> Source:
+def source_of(dataset: Dataset) -> Source:
     """Raises AssertionError when the data is not what its row in the catalogue says."""
-    row = DATASETS[dataset]
-    source: Source = load(row.loader)()
-    assert source.inputs.shape == (row.examples, *row.shape), f"{dataset}: inputs {source.inputs.shape}"
-    assert np.array_equal(np.unique(source.labels), np.arange(row.classes)), f"{dataset}: labels"
+    source = _loaded(dataset.loader, dataset.place)
+    assert source.inputs.shape == (dataset.examples, *dataset.shape), f"{dataset.name}: inputs {source.inputs.shape}"
     return source
 
 
-def _examples(source: Source, indices: Indices, device: torch.device) -> Examples:
-    inputs, labels = torch.from_numpy(source.inputs[indices]), torch.from_numpy(source.labels[indices])
-    return Examples(inputs.to(device), labels.to(device))
+@lru_cache(maxsize=4)
+def _loaded(loader: str, place: str) -> Source:
+    source: Source = load(loader)(place) if place else load(loader)()
+    return source
+
+
+def _split(dataset: Dataset, source: Source, part: Part) -> Split:
+    match dataset.splitting:
+        case "stratified":
+            assert source.targets is not None
+            split = stratified(source.targets, part.seed)
+        case "random":
+            split = shuffled(dataset.examples, part.seed)
+        case "time":
+            split = in_time(dataset.examples)
+        case "few":
+            assert source.targets is not None
+            split = few(source.targets, dataset.labels, part.seed)
+        case "drawn":
+            assert source.split is not None, f"{dataset.name} has no split of its own"
+            split = source.split
+    if part.folds:
+        return split.fold(source.targets, part.seed, part.fold, part.folds)
+    return split
+
+
+def _examples(source: Source, indices: Indices, resolution: float, device: torch.device) -> Examples:
+    """On the device where they fit in half of what is free there; else they stay and travel batch by batch."""
+    inputs = torch.from_numpy(source.inputs[indices])
+    targets = None if source.targets is None else torch.from_numpy(source.targets[indices])
+    if resolution < 1:
+        sides = tuple(max(1, round(resolution * side)) for side in inputs.shape[2:])
+        inputs = torch.nn.functional.interpolate(inputs, size=sides, mode="area")
+        if targets is not None and targets.ndim == 3:
+            targets = torch.nn.functional.interpolate(targets[:, None].float(), size=sides)[:, 0].long()
+    examples = Examples(inputs, targets)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if inputs.numel() * inputs.element_size() > free / 2:
+            return Examples(inputs.pin_memory(), None if targets is None else targets.pin_memory())
+    return examples.to(device)

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from spaces.checks import unknown
-from spaces.errors import Problem
+from spaces.errors import InvalidInput, Problem
 from workers.objectives.command import CommandObjective
 from workers.objectives.external import ExternalObjective
 from workers.objectives.function import FunctionObjective
+from workers.objectives.preset_space import Written
 from workers.objectives.train import TrainObjective
 from workers.protocol import Objective
 
@@ -28,6 +29,17 @@ OBJECTIVES: Mapping[str, Objective] = {
 def runs_on_pool(objective: Mapping[str, Any]) -> bool:
     """Whether a pool carries out the runs of a study with this objective, rather than workers outside."""
     return not isinstance(OBJECTIVES[objective["type"]], ExternalObjective)
+
+
+def written_out(study: Mapping[str, Any]) -> Written | None:
+    """The study's space, if it names a preset, with all its parameters. Raises InvalidInput; paths as for `check`."""
+    space, objective = study.get("space"), study.get("objective")
+    if not isinstance(space, Mapping) or "preset" not in space:
+        return None
+    train = OBJECTIVES["train"]
+    if isinstance(objective, Mapping) and objective.get("type") == "train" and isinstance(train, TrainObjective):
+        return train.written_out(objective, space)
+    raise InvalidInput.at(("space", "preset"), "only families have presets: the objective must be of type train")
 
 
 def check(study: Mapping[str, Any]) -> list[Problem]:

@@ -3,8 +3,11 @@
     objective: {type: train, family: lenet, dataset: digits}
 
 Options: `split_seed` draws another split of the dataset into train, validation and test; `epochs` is the length of a
-training where the space has no fidelity. The space may name any hyperparameter of the family and of the recipe; the
-others keep their defaults. What is available, and within which limits, stands in `workers.catalogue`.
+training where the space has no fidelity in epochs; `schedule_horizon` is what the schedule of the learning rate is
+laid out over: `max`, the highest fidelity, so that runs go on from each other, or `rung`, the fidelity of the run
+itself, which then begins anew; `deterministic` forbids all that may differ from time to time on a
+GPU; `compile` hands the network to torch.compile. The space may name any hyperparameter of the family and of the
+recipe; the others keep their defaults. What is available, and within which limits, stands in `workers.catalogue`.
 """
 
 from __future__ import annotations
@@ -16,14 +19,22 @@ from typing import Any, TypeVar
 
 from search import ALGORITHMS
 from spaces.checks import unknown
-from spaces.errors import Problem
+from spaces.errors import InvalidInput, Problem
 from spaces.values import kind, listing, show
-from workers.catalogue import DATASETS, FAMILIES, TASK_METRICS, Dataset, Family
+from workers.catalogue import DATASETS, FAMILIES, Dataset, Family, dataset_of
 from workers.objectives.metrics import metric_problems
+from workers.objectives.preset_space import Written, written_out
 from workers.protocol import Assignment, Metrics, Training
+from workers.rows import CONTINUED
 from workers.training.hyperparameters import Hyperparameter
 
-OPTIONS = ("type", "family", "dataset", "split_seed", "epochs")
+OPTIONS = ("type", "family", "dataset", "split_seed", "epochs", "schedule_horizon", "deterministic", "compile")
+NO_FOLDS = {
+    "time": "what comes later would be learnt from",
+    "few": "its split says how few labels are known",
+    "drawn": "its split is a given one",
+}
+HORIZONS = ("max", "rung")
 MAX_OPTION = 2**31 - 1
 
 Row = TypeVar("Row", Family, Dataset)
@@ -35,18 +46,26 @@ class TrainObjective:
     def check(self, objective: Mapping[str, Any], study: Mapping[str, Any]) -> Sequence[Problem]:
         problems = list(_option_problems(objective))
         family = _row(FAMILIES, objective.get("family"))
-        dataset = _row(DATASETS, objective.get("dataset"))
+        dataset = _dataset(objective.get("dataset"), problems)
         space = study.get("space")
         if family and dataset and not family.fits(dataset):
             problems.append(Problem(("objective", "family"), _misfit(family, dataset)))
         elif family and isinstance(space, Mapping):
             problems += _parameter_problems(family, dataset, space)
             problems += _mutability_problems(family, dataset, study)
+            problems += _horizon_problems(objective, study)
         if family and isinstance(space, Mapping):
-            problems += _fidelity_problems(family, objective, space)
-        if dataset:
-            problems += metric_problems(study, TASK_METRICS[dataset.task], by=dataset.task)
+            problems += _fidelity_problems(family, dataset, objective, space)
+        if family and dataset and (task := family.task_on(dataset)):
+            problems += metric_problems(study, [metric.name for metric in task.metrics], by=task.title)
         return problems
+
+    def written_out(self, objective: Mapping[str, Any], space: Mapping[str, Any]) -> Written:
+        """The space that names a preset, with all its parameters. Raises InvalidInput."""
+        family = _row(FAMILIES, objective.get("family"))
+        if family is None:
+            raise InvalidInput(_option_problems(objective))
+        return written_out(space, family, _dataset(objective.get("dataset"), []))
 
     def train(self, assignment: Assignment) -> Training:
         from workers.training import loop
@@ -69,6 +88,8 @@ def _option_problems(objective: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(("objective", str(name)), unknown("field", name, OPTIONS))
     for field, table in (("family", FAMILIES), ("dataset", DATASETS)):
         row = objective.get(field)
+        if field == "dataset" and isinstance(row, Mapping):
+            continue  # an uploaded one
         if field not in objective:
             yield Problem(("objective", field), f"is required (known: {listing(table)})")
         elif not isinstance(row, str) or row not in table:
@@ -78,13 +99,18 @@ def _option_problems(objective: Mapping[str, Any]) -> Iterator[Problem]:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MAX_OPTION:
             got = show(value) if isinstance(value, int | float) else kind(value)
             yield Problem(("objective", field), f"must be an integer from {least} to {MAX_OPTION}, got {got}")
+    for field in ("deterministic", "compile"):
+        if not isinstance(objective.get(field, False), bool):
+            yield Problem(("objective", field), f"must be true or false, got {kind(objective[field])}")
+    if (horizon := objective.get("schedule_horizon", "max")) not in HORIZONS:
+        yield Problem(("objective", "schedule_horizon"), unknown("horizon", horizon, HORIZONS))
 
 
 def _misfit(family: Family, dataset: Dataset) -> str:
     fitting = listing(each.name for each in FAMILIES.values() if each.fits(dataset))
     return (
         f"{family.name} does {' and '.join(family.tasks)} of {' or '.join(family.inputs)} inputs; {dataset.name} is "
-        f"{dataset.task} of {dataset.inputs} inputs (families for it: {fitting})"
+        f"for {' and '.join(dataset.tasks)} of {dataset.inputs} inputs (families for it: {fitting})"
     )
 
 
@@ -128,6 +154,14 @@ def _mutability_problems(family: Family, dataset: Dataset | None, study: Mapping
             yield Problem(("space", "parameters", index, "mutable"), f"{message} another {parameter['name']}")
 
 
+def _horizon_problems(objective: Mapping[str, Any], study: Mapping[str, Any]) -> Iterator[Problem]:
+    algorithm = study.get("algorithm")
+    row = ALGORITHMS.get(str(algorithm.get("name"))) if isinstance(algorithm, Mapping) else None
+    if row is not None and row.forks and objective.get("schedule_horizon") == "rung":
+        message = f"must be max: with {row.name} trainings go on from each other, and with rung each begins anew"
+        yield Problem(("objective", "schedule_horizon"), message)
+
+
 def _never_read(hyperparameter: Hyperparameter) -> str:
     assert hyperparameter.when is not None, "what has no condition is always read"
     parent, (operator, operand) = hyperparameter.when["parameter"], list(hyperparameter.when.items())[-1]
@@ -136,21 +170,51 @@ def _never_read(hyperparameter: Hyperparameter) -> str:
     return f"{hyperparameter.name} is read only where {parent} {wanted} {values}, which this space never has"
 
 
-def _fidelity_problems(family: Family, objective: Mapping[str, Any], space: Mapping[str, Any]) -> Iterator[Problem]:
+def _fidelity_problems(
+    family: Family, dataset: Dataset | None, objective: Mapping[str, Any], space: Mapping[str, Any]
+) -> Iterator[Problem]:
     fidelity, path = space.get("fidelity"), ("space", "fidelity")
     if not isinstance(fidelity, Mapping):
         return
-    name = fidelity.get("name")
-    if isinstance(name, str) and name != family.fidelity:
-        yield Problem((*path, "name"), unknown(f"fidelity of {family.name}", name, [family.fidelity]))
+    axis = fidelity.get("name")
+    if isinstance(axis, str) and axis not in family.axes:
+        yield Problem((*path, "name"), unknown(f"fidelity of {family.name}", axis, family.axes))
+        return
+    if axis in CONTINUED:
+        yield from _whole(fidelity, str(axis))
+    elif fidelity.get("type") == "int":
+        yield Problem((*path, "type"), f"{axis} is a part of the whole, from 0 to 1: use type float")
+    elif isinstance(high := fidelity.get("high"), int | float) and high > 1:
+        yield Problem((*path, "high"), f"{axis} is a part of the whole: 1 at most, got {show(high)}")
+    if axis == "folds" and dataset and dataset.splitting not in ("stratified", "random"):
+        yield Problem((*path, "name"), f"{dataset.name} cannot be dealt over folds: {NO_FOLDS[dataset.splitting]}")
+    if axis == "folds" and isinstance(high := fidelity.get("high"), int) and high < 2:
+        yield Problem((*path, "high"), "at least 2 folds are needed")
+    if axis == "epochs" and "epochs" in objective:
+        yield Problem(("objective", "epochs"), "the space's fidelity says how long to train; leave one of them out")
+
+
+def _whole(fidelity: Mapping[str, Any], axis: str) -> Iterator[Problem]:
+    path = ("space", "fidelity")
     if fidelity.get("type") == "float":
-        yield Problem((*path, "type"), f"{family.fidelity} are whole numbers: use type int")
+        yield Problem((*path, "type"), f"{axis} are whole numbers: use type int")
     for end in ("low", "high"):
         value = fidelity.get(end)
         if isinstance(value, float) and math.isfinite(value):
-            yield Problem((*path, end), f"{family.fidelity} are whole numbers, got {show(value)}")
-    if "epochs" in objective:
-        yield Problem(("objective", "epochs"), "the space's fidelity says how long to train; leave one of them out")
+            yield Problem((*path, end), f"{axis} are whole numbers, got {show(value)}")
+
+
+def _dataset(reference: object, problems: list[Problem]) -> Dataset | None:
+    """The dataset that an objective names; what is wrong with an uploaded one is added to the problems."""
+    if not isinstance(reference, Mapping):
+        return _row(DATASETS, reference)
+    if "columns" not in reference:  # of a study from elsewhere: known by its contents alone
+        return None
+    try:
+        return dataset_of(reference)
+    except InvalidInput as error:
+        problems += error.problems
+        return None
 
 
 def _row(table: Mapping[str, Row], name: object) -> Row | None:

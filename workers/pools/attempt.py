@@ -13,8 +13,10 @@ import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from workers import provenance
+from workers.jobs import carry_out
 from workers.pools.failures import failed
 from workers.protocol import (
     Assignment,
@@ -30,6 +32,7 @@ from workers.protocol import (
     Result,
     Started,
     Stop,
+    Training,
 )
 from workers.staging import staged
 
@@ -86,10 +89,19 @@ def _steps(
         known = ", ".join(objectives)
         raise Failure(FailureClass.ERROR, f"this worker knows no objective {name!r}; it has {known}")
     with staged(assignment) as files:
-        if assignment.task == "test":
-            yield Result(objectives[name].test(files.assignment))
-        else:
-            yield (yield from files.saved(objectives[name].train(files.assignment)))
+        match assignment.task:
+            case "test":
+                yield Result(objectives[name].test(files.assignment))
+            case "job":
+                yield (yield from files.saved(_job(files.assignment)))
+            case "train":
+                yield (yield from files.saved(objectives[name].train(files.assignment)))
+
+
+def _job(assignment: Assignment) -> Training:
+    """A job as a training without reports."""
+    yield from ()
+    return carry_out(assignment)
 
 
 def _checked(step: Report | Result) -> Report | Result:
@@ -98,7 +110,22 @@ def _checked(step: Report | Result) -> Report | Result:
         raise TypeError(f"an objective yields reports and returns a result, not {step!r}")
     where = f"at step {step.step}" if isinstance(step, Report) else "in the result"
     metrics: Metrics = {name: _finite(name, value, where) for name, value in step.metrics.items()}
+    if isinstance(step, Result):
+        return replace(step, metrics=metrics, details={name: _storable(value) for name, value in step.details.items()})
     return replace(step, metrics=metrics)
+
+
+def _storable(value: Any) -> Any:
+    """JSON knows no number that is not finite: it becomes null."""
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case Mapping():
+            return {name: _storable(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_storable(item) for item in value]
+        case _:
+            return value
 
 
 def _finite(name: str, value: object, where: str) -> float:

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
 
 from spaces.checks import unknown
 from spaces.errors import Path, Problem
 from spaces.values import Value, is_number, scalar_objection, show, token
 
-Preset = Literal["minimal", "standard"]
-Condition = Mapping[str, Any]  # {parameter, equals | in | gt}: the conditions of `spaces` that these tables use
+Preset = Literal["minimal", "standard", "everything"]
+PRESETS: tuple[Preset, ...] = ("minimal", "standard", "everything")
+Condition = Mapping[str, Any]  # {parameter, equals | in | gt | lt}: the conditions of `spaces` that these tables use
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameter(ABC):
-    """`help` is one line for the reference. Where the condition `when` does not hold, the value is never read.
+    """`help` is one line for the reference. Where the condition `when` does not hold, the value is never read; `off` is
+    then in its place, if something must be, and also in families that do not have this hyperparameter.
 
     `preset` is the smallest preset of the training recipe with this hyperparameter. `mutable`: whether a training can
     go on with another value. It cannot where the weights or the optimizer's state would no longer fit, or where the
@@ -36,6 +38,7 @@ class Hyperparameter(ABC):
     when: Condition | None = None
     preset: Preset = "minimal"
     mutable: bool = True
+    off: Any = None
 
     type: ClassVar[str]
     refused: ClassVar[tuple[str, ...]]  # types of a study's parameter that cannot give values of this kind
@@ -74,6 +77,22 @@ class Hyperparameter(ABC):
             if objection:
                 yield Problem(path, objection)
 
+    def within(self, preset: Preset) -> bool:
+        """Whether the preset has this hyperparameter: each has all that the smaller ones have."""
+        return PRESETS.index(self.preset) <= PRESETS.index(preset)
+
+    def at(self, preset: Preset) -> Self:
+        """The same, with the choices that the preset has."""
+        return self
+
+    def holds(self, settings: Mapping[str, Any]) -> bool:
+        """Whether the condition holds, among values of all others."""
+        return self.when is None or met(self.when, settings[self.when["parameter"]])
+
+    def fixed(self) -> Self:
+        """The same, for what a training cannot change."""
+        return replace(self, mutable=False)
+
     def readable(self, space: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Value]) -> bool:
         """Whether some config of a space (its parameters as written on the wire, by name) makes `when` hold.
 
@@ -86,7 +105,7 @@ class Hyperparameter(ABC):
         if space.get(parent, {}).get("type") == "bool":
             values += [False, True]
         values += [value for _, value in _extremes(space.get(parent, {}))]
-        return any(_holds(self.when, value) for value in values)
+        return any(met(self.when, value) for value in values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,13 +152,21 @@ class Integer(Number):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Hyperparameter):
+    """`rare` are those of the choices that only the preset `everything` has."""
+
     choices: tuple[Value, ...]
+    rare: tuple[Value, ...] = ()
 
     type: ClassVar[str] = "categorical"
     refused: ClassVar[tuple[str, ...]] = ("bool", "float", "int")
 
     def domain(self) -> dict[str, Any]:
         return {"choices": list(self.choices)}
+
+    def at(self, preset: Preset) -> Self:
+        if preset == "everything":
+            return self
+        return replace(self, choices=tuple(choice for choice in self.choices if choice not in self.rare))
 
     def objection(self, value: object) -> str | None:
         return None if self._find(value) else unknown(self.name, value, [str(choice) for choice in self.choices])
@@ -180,7 +207,8 @@ def _extremes(parameter: Mapping[str, Any]) -> Iterator[tuple[Path, Value]]:
             yield ("value",), value
 
 
-def _holds(when: Condition, value: Value) -> bool:
+def met(when: Condition, value: Value) -> bool:
+    """Whether a value of the condition's parameter fulfils it."""
     match when:
         case {"equals": operand}:
             return token(value) == token(operand)
@@ -188,5 +216,7 @@ def _holds(when: Condition, value: Value) -> bool:
             return token(value) in {token(operand) for operand in operands}
         case {"gt": operand}:
             return is_number(value) and value > operand
+        case {"lt": operand}:
+            return is_number(value) and value < operand
         case _:
             raise AssertionError(f"a condition that these tables do not use: {when}")

@@ -1,4 +1,4 @@
-"""The training of a classifier, in reading order: build, load, continue, then epoch by epoch train, evaluate, report.
+"""The training of any family, in reading order: build, load, continue, then epoch by epoch train, evaluate, report.
 
 A training that stops at any epoch and goes on from its checkpoint equals one that never stopped, bit for bit: the
 schedule refers to the highest fidelity, and every epoch draws from streams of its own.
@@ -8,175 +8,151 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Generator, Mapping
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
 
-from workers.catalogue import load
 from workers.checkpoints import Checkpoint
 from workers.data.loading import Examples, held_out_data, training_data
-from workers.families.blocks import attach_noise, initialize, parameter_count
-from workers.protocol import Assignment, Failure, FailureClass, Metrics, Report, Resources, Result, Training
-from workers.training.augmentation import augment
-from workers.training.optimizers import begin_momentum, clip_gradients, make_optimizer, set_lr
+from workers.families.blocks import parameter_count
+from workers.families.initialization import PROBES, scale_by_data
+from workers.protocol import Assignment, Failure, FailureClass, Metrics, Report, Result, Stop, Training
+from workers.training.assembly import assemble
+from workers.training.devices import autocast, prepare_device
+from workers.training.health import dead_units, multiply_adds
+from workers.training.keeping import Keeping
+from workers.training.learner import Epoch, Learner, Optimizers
 from workers.training.plan import Plan
-from workers.training.preprocessing import Standardize
-from workers.training.schedules import lr_factor
-from workers.training.streams import stream
+from workers.training.streams import Purpose, stream
 
-EVALUATION_BATCH = 1024
+Steps = Generator[Report, Stop | None, Checkpoint]
 
 
 def train(assignment: Assignment) -> Training:
-    """One report per epoch: train_loss, val_loss, val_accuracy, the epoch's last lr, and how many parameters the model
-    has. The result has the last ones.
+    """One report per epoch, or per fold: the task's scores on the validation split, `train_loss`, the size of the
+    model, and how the training feels (`workers.tasks`). The result has the last ones, with early stopping the best.
 
-    Raises Failure: INFEASIBLE before any data is loaded, DIVERGED after the first epoch with a loss that is not finite.
+    Raises Failure: INFEASIBLE before any data is loaded, DIVERGED at the first loss that is not finite.
     """
+    plan = Plan.of(assignment)
+    checkpoint = yield from steps_of(plan, assignment)
+    if assignment.checkpoint:
+        checkpoint.save(assignment.checkpoint)
+    return Result(dict(checkpoint.metrics), checkpointed=assignment.checkpoint is not None)
+
+
+def steps_of(plan: Plan, assignment: Assignment) -> Steps:
+    return (folds if plan.axis == "folds" else epochs)(plan, assignment)
+
+
+def epochs(plan: Plan, assignment: Assignment) -> Steps:
+    """One training."""
     started = time.monotonic()
-    plan, seed = Plan.of(assignment), assignment.seed
-    device = prepare_device(assignment.resources)
-
-    model = Classifier(plan, stream(seed, "initialization")).to(device)
-    data = training_data(plan.dataset.name, plan.split_seed, device)
-    model.standardize.fit(data.train.inputs)
-    optimizer = make_optimizer(model, plan.settings)
-    parameters = parameter_count(model)
-
-    epoch, metrics = 0, dict[str, float]()
-    if assignment.resume_from:
-        checkpoint = Checkpoint.load(assignment.resume_from, plan.identity(), device)
-        epoch, metrics = checkpoint.epoch, dict(checkpoint.metrics)
-        restore(checkpoint, model, optimizer)
+    device = prepare_device(assignment.resources, plan.options)
+    learner = build(plan, assignment.seed).to(device)
+    data = training_data(plan.dataset, plan.part, device)
+    learner.prepare(data)
+    if plan.settings["init"] == "data_scaled":
+        probes = data.train[:: math.ceil(len(data.train) / PROBES)].to(device)
+        scale_by_data(learner, probes.inputs, plan.settings["init_gain"])
+    size = {"parameters": parameter_count(learner), "multiply_adds": multiply_adds(learner, data.validation)}
+    if plan.options.get("compile"):
+        for part in learner.children():
+            part.compile()
+    optimizers = learner.optimizers()
+    keeping = Keeping(plan, learner, optimizers)
+    if assignment.resume_from and plan.continues:
+        keeping.restore(Checkpoint.load(assignment.resume_from, plan.identity(), device))
 
     answer = None
-    while epoch < plan.epochs and answer != "stop":
-        train_loss, lr = train_epoch(plan, model, optimizer, data.train, seed, epoch)
-        val_loss, val_accuracy = evaluate(model, data.validation)
-        epoch += 1
-        if not math.isfinite(val_loss):
-            raise Failure(FailureClass.DIVERGED, f"the validation loss is {val_loss} after epoch {epoch}")
-        metrics = {
-            "train_loss": train_loss,
-            "val_loss": val_loss,
-            "val_accuracy": val_accuracy,
-            "lr": lr,
-            "parameters": parameters,
-        }
-        answer = yield Report(epoch, metrics, time.monotonic() - started)
+    while keeping.epoch < plan.epochs and answer != "stop" and not keeping.course.over:
+        work = epoch_of(plan, data.train, optimizers, assignment.seed, keeping.epoch, device)
+        work = replace(work, lr_scale=keeping.course.lr_scale)
+        train_loss = learner.train_epoch(work)
+        with keeping.judging(data.train):
+            scores = judge(learner, data.validation, assignment.seed)
+            require_finite(train_loss, scores, keeping.epoch)
+            metrics = {"train_loss": train_loss, **{f"val_{name}": value for name, value in scores.items()}}
+            metrics |= {**work.notes, "dead_units": dead_units(learner, data.validation), **size}
+            keeping.keep(metrics)
+        # where epochs are not what the fidelity counts, they are parts of the way to it
+        step = keeping.epoch if plan.axis == "epochs" else plan.level * keeping.epoch / plan.epochs
+        answer = yield Report(step, metrics, time.monotonic() - started)
+    return keeping.checkpoint()
 
-    if assignment.checkpoint:
-        snapshot(plan, epoch, metrics, model, optimizer).save(assignment.checkpoint)
-    return Result(metrics, checkpointed=assignment.checkpoint is not None)
+
+def require_finite(train_loss: float, scores: Mapping[str, float], epoch: int) -> None:
+    """Raises Failure DIVERGED."""
+    for name, value in {"training loss": train_loss, **{f"validation {n}": v for n, v in scores.items()}}.items():
+        if not math.isfinite(value):
+            raise Failure(FailureClass.DIVERGED, f"the {name} is {value} after epoch {epoch}")
+
+
+def folds(plan: Plan, assignment: Assignment) -> Steps:
+    """One training per fold. Every report has the means over the folds so far."""
+    started = time.monotonic()
+    done, means, checkpoint, answer = 0, dict[str, float](), None, None
+    if assignment.resume_from:
+        checkpoint = Checkpoint.load(assignment.resume_from, plan.identity(), torch.device("cpu"))
+        done, means = checkpoint.epoch, dict(checkpoint.metrics)
+    while done < int(plan.level) and answer != "stop":
+        fold = replace(plan, part=replace(plan.part, fold=done), axis="epochs")
+        checkpoint = outcome(epochs(fold, replace(assignment, resume_from=None)))
+        done += 1
+        for name, value in checkpoint.metrics.items():
+            means[name] = means.get(name, 0.0) + (value - means.get(name, 0.0)) / done
+        checkpoint = replace(checkpoint, epoch=done, metrics=dict(means))
+        answer = yield Report(done, dict(means), time.monotonic() - started)
+    assert checkpoint is not None, "a fidelity in folds is 1 at least"
+    return checkpoint
+
+
+def outcome(steps: Steps) -> Checkpoint:
+    """Carries a training out without telling anybody of its steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            checkpoint: Checkpoint = end.value
+            return checkpoint
 
 
 def test(assignment: Assignment) -> Metrics:
-    """The checkpoint's loss and accuracy on the test split; nothing else reads that split."""
+    """The checkpoint's scores on the test split; nothing else reads that split."""
     assert assignment.resume_from is not None, "a test needs a checkpoint"
     plan = Plan.of(assignment)
-    device = prepare_device(assignment.resources)
-    model = Classifier(plan, stream(assignment.seed, "initialization")).to(device)
-    model.load_state_dict(dict(Checkpoint.load(assignment.resume_from, plan.identity(), device).model))
-    loss, accuracy = evaluate(model, held_out_data(plan.dataset.name, plan.split_seed, device))
-    return {"test_loss": loss, "test_accuracy": accuracy}
+    device = prepare_device(assignment.resources, plan.options)
+    checkpoint = Checkpoint.load(assignment.resume_from, plan.identity(), device)
+    learner = learner_of(plan, assignment.seed, checkpoint, device)
+    scores = judge(learner, held_out_data(plan.dataset, plan.part, device), assignment.seed, "test")
+    return {f"test_{name}": value for name, value in scores.items()}
 
 
-class Classifier(nn.Module):
-    """[batch, *shape] as the dataset has them -> [batch, classes] logits: standardized, then through the family's net.
-
-    Raises Failure INFEASIBLE when the settings describe no network.
-    """
-
-    def __init__(self, plan: Plan, rng: torch.Generator) -> None:
-        super().__init__()
-        self.standardize = Standardize(plan.dataset.shape)
-        self.network: nn.Module = load(plan.family.builder)(plan.settings, plan.dataset.shape, plan.dataset.classes)
-        initialize(self.network, plan.settings["init"], rng)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.network(self.standardize(x))
-        return logits
+def learner_of(plan: Plan, seed: int, checkpoint: Checkpoint, device: torch.device) -> Learner:
+    """The learner as the checkpoint has it."""
+    learner = build(plan, seed).to(device)
+    learner.prepare(training_data(plan.dataset, plan.part, device))
+    learner.load_state_dict(dict(checkpoint.model))
+    return learner
 
 
-def train_epoch(
-    plan: Plan, model: nn.Module, optimizer: torch.optim.Optimizer, examples: Examples, seed: int, epoch: int
-) -> tuple[float, float]:
-    """One pass over the examples in a new order: the mean training loss and the last learning rate.
-
-    The batches differ by at most one example in size, so that no step rests on a few left-overs.
-    """
-    settings, device = plan.settings, examples.labels.device
-    attach_noise(model, stream(seed, "dropout", epoch, device))
-    changes = stream(seed, "augmentation", epoch)
-    order = torch.randperm(len(examples), generator=stream(seed, "order", epoch)).to(device)
-    batches = order.tensor_split(math.ceil(len(examples) / settings["batch_size"]))
-    losses = torch.empty(len(batches), device=device)
-    lr = 0.0
-
-    model.train()
-    for step, batch in enumerate(batches):
-        lr = settings["lr"] * lr_factor(settings, (epoch + step / len(batches)) / plan.horizon)
-        set_lr(optimizer, lr)
-        inputs = augment(examples.inputs[batch], settings, changes)
-        loss = nn.functional.cross_entropy(
-            model(inputs), examples.labels[batch], label_smoothing=settings["label_smoothing"]
-        )
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        clip_gradients(model.parameters(), settings)
-        optimizer.step()
-        losses[step] = loss.detach()
-
-    # read once per epoch: asking after every step would make a GPU wait for each
-    sound = torch.isfinite(losses)
-    if not sound.all():
-        step = int((~sound).nonzero()[0])
-        where = f"at step {step + 1} of {len(batches)} in epoch {epoch + 1}"
-        raise Failure(FailureClass.DIVERGED, f"the training loss is {float(losses[step])} {where} (lr {lr:.3g})")
-    sizes = torch.tensor([len(batch) for batch in batches], device=device, dtype=torch.float64)
-    return float((losses.double() * sizes).sum() / sizes.sum()), lr
+def build(plan: Plan, seed: int) -> Learner:
+    """The family's learner with its first weights. Raises Failure INFEASIBLE when the settings describe no network."""
+    return assemble(plan.family, plan.settings, plan.facts, stream(seed, "initialization"))
 
 
-@torch.no_grad()
-def evaluate(model: nn.Module, examples: Examples) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and accuracy."""
-    model.eval()
-    loss = torch.zeros((), dtype=torch.float64)
-    correct = 0
-    for start in range(0, len(examples), EVALUATION_BATCH):
-        inputs = examples.inputs[start : start + EVALUATION_BATCH]
-        labels = examples.labels[start : start + EVALUATION_BATCH]
-        logits = model(inputs)
-        loss += nn.functional.cross_entropy(logits, labels, reduction="sum").double().cpu()
-        correct += int((logits.argmax(dim=1) == labels).sum())
-    return float(loss / len(examples)), correct / len(examples)
+def epoch_of(
+    plan: Plan, examples: Examples, optimizers: Optimizers, seed: int, number: int, device: torch.device
+) -> Epoch:
+    def stream_of(purpose: Purpose, at: torch.device | None = None) -> torch.Generator:
+        return stream(seed, purpose, number, at)
+
+    return Epoch(number, plan.horizon, examples, plan.settings, optimizers, device, autocast(device), stream_of)
 
 
-def snapshot(
-    plan: Plan, epoch: int, metrics: Metrics, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> Checkpoint:
-    # some optimizers keep a None where a feature is off
-    state = {
-        index: {name: value for name, value in entry.items() if isinstance(value, Tensor)}
-        for index, entry in optimizer.state_dict()["state"].items()
-    }
-    return Checkpoint(plan.identity(), epoch, metrics, model.state_dict(), state)
-
-
-def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Weights and what the optimizer remembers come from the checkpoint, its settings from the config, which may be
-    another one."""
-    model.load_state_dict(dict(checkpoint.model))
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": dict(checkpoint.optimizer), "param_groups": groups})
-    begin_momentum(optimizer)
-
-
-def prepare_device(resources: Resources) -> torch.device:
-    """The device to train on. The calling thread uses as many cores from now on as the run may."""
-    torch.set_num_threads(max(1, int(resources.cpus)))
-    if resources.gpus > 0 and torch.cuda.is_available():
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.benchmark = False
-        return torch.device("cuda")
-    return torch.device("cpu")
+def judge(learner: Learner, examples: Examples, seed: int, purpose: Purpose = "evaluation") -> Mapping[str, float]:
+    """The task's scores. What is drawn for them is the same every time, so that only the learner makes a difference."""
+    learner.eval()
+    with torch.no_grad():
+        return learner.evaluate(examples, stream(seed, purpose))

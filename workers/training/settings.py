@@ -1,4 +1,4 @@
-"""From a config to all that a training reads: every hyperparameter of the family has a value."""
+"""From a config to all that a training reads: every hyperparameter of the family and of the recipe has a value."""
 
 from __future__ import annotations
 
@@ -6,14 +6,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from workers.training.hyperparameters import Hyperparameter
-from workers.training.recipe import DEFAULT_LR
+from workers.training.recipe import DEFAULT_LR, OFF
 
 Settings = Mapping[str, Any]
 
 
 def resolve(hyperparameters: Iterable[Hyperparameter], config: Mapping[str, Any]) -> Settings:
-    """The config's values in their own types, and defaults for the rest."""
-    settings: dict[str, Any] = {each.name: each.read(config.get(each.name, each.default)) for each in hyperparameters}
-    if "lr" not in config and "optimizer" in settings:
-        settings["lr"] = DEFAULT_LR[settings["optimizer"]]
-    return settings
+    """The config's values in their own types, and defaults for the rest.
+
+    What the family does not follow of the recipe is off, and so is what a condition rules out.
+    """
+    known = {each.name: each for each in hyperparameters}
+    settings = {each.name: each.read(config.get(each.name, each.default)) for each in known.values()}
+    if "optimizer" in settings:
+        if "lr" not in config and settings["optimizer"] != known["optimizer"].default:
+            settings["lr"] = DEFAULT_LR[str(settings["optimizer"])]
+        if "decay" in settings and "decay" not in config:
+            settings["decay"] = "decoupled" if settings["optimizer"] == "adamw" else "l2"
+    for each in known.values():
+        if each.off is not None and not each.holds(settings):
+            settings[each.name] = each.off
+    return {**OFF, **settings}

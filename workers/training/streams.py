@@ -9,7 +9,18 @@ from typing import Literal
 
 import torch
 
-Purpose = Literal["initialization", "order", "augmentation", "dropout"]
+Purpose = Literal[
+    "initialization",
+    "order",
+    "augmentation",
+    "dropout",
+    "weight_noise",
+    "adversarial",
+    "clip",
+    "loss",
+    "evaluation",
+    "test",
+]
 
 
 def stream(seed: int, purpose: Purpose, epoch: int = 0, device: torch.device | None = None) -> torch.Generator:

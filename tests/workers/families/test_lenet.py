@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from workers.families.blocks import attach_noise, initialize
-from workers.families.lenet import PartialConv2d, TrainablePool, build, connection_table
+from workers.families.lenet.network import PartialConv2d, TrainablePool, connection_table, network
 from workers.protocol import Failure, FailureClass
 from workers.training.settings import Settings
 from workers.training.streams import stream
@@ -42,7 +42,7 @@ def test_a_partial_convolution_does_not_see_the_other_maps() -> None:
 def test_lenet5_has_its_sixty_thousand_parameters(settings: Callable[..., Settings]) -> None:
     """On 32×32 images; our convolutions keep the size, so C5 reads 8×8 maps where the paper's reads 5×5."""
     lenet5 = settings("lenet", width=16, kernel_size=5, pool="avg_trainable", c3_table=True, norm="none")
-    counts = [sum(p.numel() for p in m.parameters()) for m in build(lenet5, (1, 32, 32), 10)]
+    counts = [sum(p.numel() for p in m.parameters()) for m in network(lenet5, (1, 32, 32), 10).children()]
     c1, c3 = 6 * (25 + 1), 16 * (6 * 25 + 1)
     assert counts == [c1 + 12, c3 + 32, 0, 0, 120 * (16 * 64 + 1), 84 * (120 + 1), 10 * (84 + 1)]
 
@@ -53,7 +53,7 @@ def test_lenet5_has_its_sixty_thousand_parameters(settings: Callable[..., Settin
 def test_all_forms_answer_logits(
     pool: str, width: int, shape: tuple[int, ...], settings: Callable[..., Settings]
 ) -> None:
-    model = build(settings("lenet", pool=pool, width=width, c3_table=width == 17), shape, 10)
+    model = network(settings("lenet", pool=pool, width=width, c3_table=width == 17), shape, 10)
     initialize(model, "he", stream(0, "initialization"))
     attach_noise(model, stream(0, "dropout"))
     assert model(torch.rand(5, *shape)).shape == (5, 10)
@@ -66,5 +66,5 @@ def test_a_trainable_pool_starts_as_the_mean_of_its_window() -> None:
 
 def test_too_small_an_image_is_infeasible(settings: Callable[..., Settings]) -> None:
     with pytest.raises(Failure, match="3×8") as caught:
-        build(settings("lenet"), (1, 3, 8), 10)
+        network(settings("lenet"), (1, 3, 8), 10)
     assert caught.value.failure is FailureClass.INFEASIBLE

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from workers.families.blocks import attach_noise, initialize
-from workers.families.mlp import Highway, build, layer_widths
+from workers.families.mlp.network import Highway, layer_widths, network
 from workers.training.settings import Settings
 from workers.training.streams import stream
 
@@ -31,7 +31,7 @@ def test_widths(shape: str, depth: int, expected: list[int]) -> None:
 def test_all_forms_answer_logits_and_learn_everywhere(
     skip: str, shape: str, depth: int, settings: Callable[..., Settings]
 ) -> None:
-    model = build(settings("mlp", skip=skip, shape=shape, depth=depth, width=24), (1, 8, 8), 10)
+    model = network(settings("mlp", skip=skip, shape=shape, depth=depth, width=24), (1, 8, 8), 10)
     initialize(model, "he", stream(0, "initialization"))
     attach_noise(model, stream(0, "dropout"))
     out = model(torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
@@ -49,7 +49,7 @@ def test_a_highway_with_a_low_bias_carries_its_input_on(settings: Callable[..., 
 
 def test_the_plain_network_is_the_textbooks(settings: Callable[..., Settings]) -> None:
     """logits = W3 relu(W2 relu(W1 x + b1) + b2) + b3"""
-    model = build(settings("mlp", norm="none", dropout=0, width=16), (7,), 3)
+    model = network(settings("mlp", norm="none", dropout=0, width=16), (7,), 3)
     initialize(model, "he", stream(0, "initialization"))
     w1, b1, w2, b2, w3, b3 = model.parameters()
     x = torch.rand(4, 7, generator=torch.Generator().manual_seed(0))

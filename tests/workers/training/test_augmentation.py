@@ -4,10 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from workers.training.augmentation import affine, augment, contrast, trivial
+from workers.data.loading import Examples
+from workers.training.augmentation import KINDS, affine, augmented, changed_by, contrast, elastic, randaugment, trivial
 from workers.training.streams import stream
 
 MANUAL = {"augmentation": "manual", "shift": 0.1, "rotate": 15.0, "scale": 0.2, "contrast": 0.3}
+
+BENT = {**MANUAL, "stretch": 0.2, "elastic": 0.5, "flip": True}
+RANDAUGMENT = {"augmentation": "randaugment", "augmentations": 2, "augmentation_strength": 0.5}
+TRIVIAL = {"augmentation": "trivialaugment"}
 
 
 @pytest.fixture
@@ -56,24 +61,76 @@ def test_contrast_keeps_the_mean_and_spreads_the_pixels() -> None:
     torch.testing.assert_close(contrast(image, torch.tensor([2.0])).flatten(), torch.tensor([0.3, 0.7]))
 
 
-@pytest.mark.parametrize("settings", [MANUAL, {"augmentation": "trivialaugment"}], ids=["manual", "trivialaugment"])
+@pytest.mark.parametrize("settings", [MANUAL, BENT, RANDAUGMENT, TRIVIAL], ids=["manual", "bent", "rand", "trivial"])
 def test_images_stay_images_and_follow_from_the_stream(settings: dict[str, object], images: Tensor) -> None:
     before = images.clone()
-    out = augment(images, settings, stream(0, "augmentation", 1))
+
+    def changed(epoch: int) -> Tensor:
+        return augmented(Examples(images), settings, stream(0, "augmentation", epoch)).inputs
+
+    out = changed(1)
     assert out.shape == images.shape
     assert out.min() >= 0
     assert out.max() <= 1
     assert not torch.equal(out, images)
     assert torch.equal(images, before), "the data is shared: it must not change in place"
-    assert torch.equal(out, augment(images, settings, stream(0, "augmentation", 1)))
-    assert not torch.equal(out, augment(images, settings, stream(0, "augmentation", 2)))
+    assert torch.equal(out, changed(1))
+    assert not torch.equal(out, changed(2))
 
 
 def test_none_changes_nothing(images: Tensor) -> None:
-    assert augment(images, {"augmentation": "none"}, stream(0, "augmentation")) is images
+    examples = Examples(images)
+    assert augmented(examples, {"augmentation": "none"}, stream(0, "augmentation")) is examples
 
 
 def test_trivialaugment_leaves_about_a_tenth_of_the_images_alone() -> None:
     images = torch.rand(2000, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     same = (trivial(images, stream(0, "augmentation")) - images).abs().amax(dim=(1, 2, 3)) < 1e-5
     assert 0.07 < same.float().mean() < 0.16  # identity, and changes whose strength was nearly 0
+
+
+def test_only_a_share_is_changed(images: Tensor) -> None:
+    many = images.repeat(20, 1, 1, 1)
+    out = augmented(Examples(many), {**MANUAL, "augmented_share": 0.3}, stream(0, "augmentation")).inputs
+    same = (out == many).flatten(1).all(dim=1).float().mean()
+    assert same == pytest.approx(0.7, abs=0.04)
+
+
+def test_half_of_the_images_are_mirrored(images: Tensor) -> None:
+    still = {"augmentation": "manual", "shift": 0.0, "rotate": 0.0, "scale": 0.0, "contrast": 0.0, "flip": True}
+    out = augmented(Examples(images), still, stream(0, "augmentation")).inputs
+    mirrored = [torch.allclose(a, b.flip(-1), atol=1e-5) for a, b in zip(out, images, strict=True)]
+    same = [torch.allclose(a, b, atol=1e-5) for a, b in zip(out, images, strict=True)]
+    assert all(m or s for m, s in zip(mirrored, same, strict=True))
+    assert 16 < sum(mirrored) < 48
+
+
+def test_a_stretch_widens_what_it_flattens() -> None:
+    image = torch.zeros(1, 1, 16, 16)
+    image[..., 6:10, 6:10] = 1
+    zero, one = torch.zeros(1), torch.ones(1)
+    out = affine(image, zero, one, torch.zeros(2, 1), torch.zeros(2, 1), stretch=torch.tensor([2.0]))[0, 0]
+    assert (out.sum(dim=0) > 0.5).sum() == 8
+    assert (out.sum(dim=1) > 0.5).sum() == 2
+
+
+def test_bending_has_the_strength_that_was_asked_for() -> None:
+    field = elastic(torch.zeros(200, 1, 32, 32), 0.5, stream(0, "augmentation"))
+    assert field.shape == (200, 32, 32, 2)
+    in_pixels = field * 16
+    assert 1 < in_pixels.std() < 2.2  # 2 pixels at the points of the grid, less between them
+    assert (in_pixels[:, :, 1:] - in_pixels[:, :, :-1]).abs().mean() < 0.5, "neighbours move together"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_strength_is_no_change(kind: str, images: Tensor) -> None:
+    kinds = torch.full((len(images),), KINDS.index(kind))
+    out = changed_by(images, kinds, torch.zeros(len(images)))
+    torch.testing.assert_close(out, images, atol=1 / 255 if kind == "posterize" else 1e-5, rtol=0)
+    if kind != "identity":
+        assert (changed_by(images, kinds, torch.ones(len(images))) - images).abs().max() > 0.1
+
+
+def test_randaugment_without_strength_changes_nothing_visible(images: Tensor) -> None:
+    out = randaugment(images, 2, 0.0, stream(0, "augmentation"))
+    torch.testing.assert_close(out, images, atol=2 / 255, rtol=0)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from workers.checkpoints import CheckpointError
-from workers.training.recipe import DEFAULT_LR
+from workers.training.recipe.descent import GRADUAL
 
 PLAIN = {"optimizer": "sgd", "momentum": 0.9, "schedule": "constant", "warmup": 0, "norm": "none", "width": 16}
 
@@ -46,7 +46,7 @@ def test_its_own_config_is_in_effect(donor: Path, train: Callable[..., Any], tmp
     assert moved(0.2) > 0.01
 
 
-@pytest.mark.parametrize("optimizer", DEFAULT_LR)
+@pytest.mark.parametrize("optimizer", GRADUAL)
 def test_all_that_is_mutable_may_change_with_any_optimizer(
     optimizer: str, train: Callable[..., Any], tmp_path: Path
 ) -> None:

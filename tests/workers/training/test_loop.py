@@ -12,21 +12,24 @@ import torch
 from safetensors.torch import load_file
 
 from spaces import Space
-from workers.catalogue import FAMILIES, TASK_METRICS
+from workers.catalogue import FAMILIES
 from workers.objectives.train import TrainObjective
 from workers.protocol import Assignment, Failure, FailureClass
+from workers.tasks import HEALTH, TASKS
 from workers.training import loop
-from workers.training.recipe import DEFAULT_LR, RECIPE
+from workers.training.recipe import DEFAULT_LR, MODULES
 
 RICH = {"dropout": 0.3, "augmentation": "manual", "label_smoothing": 0.1, "batch_size": 128, "width": 24}
 SGD = {**RICH, "optimizer": "sgd", "momentum": 0.9, "nesterov": True, "clip": "norm"}
 ADAMW = {**RICH, "optimizer": "adamw", "augmentation": "trivialaugment"}
 CHOICES = [
     {each.name: choice}
-    for each in RECIPE
+    for module in MODULES.values()
+    for each in module
     for choice in each.domain().get("choices", ())
     if each.name in ("schedule", "activation", "norm", "init")
 ]
+RADIAL = {"activation": "rbf"}  # for families without convolutions
 
 
 @pytest.mark.parametrize("family", ["mlp", "lenet"])
@@ -64,7 +67,7 @@ def test_every_optimizer_continues_exactly(
 def test_a_report_per_epoch_and_a_result(train: Callable[..., Any], tmp_path: Path) -> None:
     trained = train("mlp", epochs=3, checkpoint=tmp_path / "deep" / "checkpoint")
     assert [report.step for report in trained.reports] == [1, 2, 3]
-    assert set(trained.result.metrics) == {*TASK_METRICS["classification"], "lr"}
+    assert set(trained.result.metrics) == {metric.name for metric in TASKS["classification"].metrics} | HEALTH.keys()
     assert trained.result.metrics == trained.reports[-1].metrics
     assert trained.result.checkpointed
     assert (tmp_path / "deep" / "checkpoint").is_file()
@@ -118,6 +121,22 @@ def test_the_schedule_spans_the_highest_fidelity(train: Callable[..., Any]) -> N
     assert short.result.metrics["lr"] < 0.1 * long.result.metrics["lr"]
 
 
+def test_a_schedule_of_the_rung_ends_with_it_and_begins_anew(tmp_path: Path) -> None:
+    def last(epochs: int, resume_from: Path | None = None) -> tuple[int, float]:
+        given = assignment(
+            objective={"family": "mlp", "schedule_horizon": "rung"},
+            config={"schedule": "linear", "width": 16},
+            fidelity=("epochs", epochs, 20),
+            resume_from=resume_from,
+            checkpoint=tmp_path / f"{epochs}",
+        )
+        reports = list(TrainObjective().train(given))
+        return len(reports), reports[-1].metrics["lr"]
+
+    assert last(2)[1] < 3e-4, "at its end, not at a tenth of 20 epochs"
+    assert last(3, resume_from=tmp_path / "2")[0] == 3
+
+
 def test_the_seed_decides(train: Callable[..., Any]) -> None:
     metrics = [train("mlp", RICH, seed=seed).result.metrics for seed in (1, 1, 2)]
     assert metrics[0] == metrics[1] != metrics[2]
@@ -138,14 +157,15 @@ def test_threads_do_not_disturb_each_other(train: Callable[..., Any]) -> None:
     assert [together[1], together[2]] == alone
 
 
-@pytest.mark.parametrize("config", CHOICES, ids=lambda config: "-".join(*config.items()))
-@pytest.mark.parametrize("family", ["mlp", "lenet"])
+@pytest.mark.parametrize(
+    ("family", "config"), [(f, c) for f in ("mlp", "lenet") for c in CHOICES if f == "mlp" or c != RADIAL], ids=str
+)
 def test_every_choice_of_the_recipe_learns(family: str, config: dict[str, Any], train: Callable[..., Any]) -> None:
     first, *_, last = train(family, {**config, "width": 16, "lr": 1e-3, "warmup": 0}, 4).reports
     assert last.metrics["train_loss"] < first.metrics["train_loss"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["mlp", "lenet"])
 def test_any_config_of_the_standard_space_trains_or_fails_by_name(family: str, train: Callable[..., Any]) -> None:
     space = Space.from_json({"parameters": FAMILIES[family].parameters("image")})
     for seed in range(8):
@@ -169,7 +189,7 @@ def test_what_cannot_be_built_fails_before_any_data_is_loaded(
     train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(loop, "training_data")
-    with pytest.raises(Failure, match="batch_size is 1") as caught:
+    with pytest.raises(Failure, match="batch_size of 3 at least") as caught:
         train("mlp", {"batch_size": 1})
     assert caught.value.failure is FailureClass.INFEASIBLE
 
@@ -204,6 +224,6 @@ def test_the_final_test_reads_the_checkpoint(tmp_path: Path) -> None:
     assert metrics == TrainObjective().test(assignment(resume_from=path, task="test"))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["mlp", "lenet"])
 def test_the_defaults_are_strong(family: str, train: Callable[..., Any]) -> None:
     assert train(family, epochs=27).result.metrics["val_accuracy"] >= {"mlp": 0.98, "lenet": 0.985}[family]

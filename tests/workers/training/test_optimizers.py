@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from workers.training.optimizers import clip_gradients, make_optimizer, set_lr
-from workers.training.recipe import DEFAULT_LR, RECIPE
+from workers.training.recipe import MODULES
+from workers.training.recipe.descent import GRADUAL
 from workers.training.settings import resolve
+
+RECIPE = [each for module in MODULES.values() for each in module]
 
 
 def step(config: dict[str, Any], steps: int = 1, gradient: float = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -37,7 +40,7 @@ def test_nesterov_looks_ahead_and_is_plain_without_momentum() -> None:
     torch.testing.assert_close(weight, torch.full((1, 2), 0.9))
 
 
-@pytest.mark.parametrize("optimizer", DEFAULT_LR)
+@pytest.mark.parametrize("optimizer", GRADUAL)
 def test_weights_decay_and_biases_do_not(optimizer: str) -> None:
     weight, bias = step({"optimizer": optimizer, "weight_decay": 0.5}, gradient=0)
     assert (weight < 1).all()

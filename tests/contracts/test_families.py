@@ -1,0 +1,194 @@
+"""What every network family must do, on a tiny dataset of each task that it has."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from workers.catalogue import DATASETS, FAMILIES, Dataset, Family
+from workers.data.loading import Examples, held_out_data, training_data
+from workers.jobs import carry_out
+from workers.model_file import read_model
+from workers.objectives.train import TrainObjective
+from workers.protocol import Assignment, Job, Report, Result
+from workers.tasks import HEALTH, TASKS
+from workers.training.loop import build
+from workers.training.plan import Plan
+
+sys.path.append(str(Path(__file__).parent))  # for the rows of the tiny datasets, which name their code
+from tiny_datasets import TINY, first_for
+
+CPU = torch.device("cpu")
+CONTROL = DATASETS["cartpole"]
+CASES = [
+    pytest.param(family, dataset, id=f"{family.name}-{task}-{dataset.inputs}")
+    for family in FAMILIES.values()
+    for task, dataset in first_for(family, {**TINY, "cartpole": CONTROL})
+]
+EPOCHS = 3
+WITHOUT_ONE_LOSS = {"esn", "linear", "gan", "policy_gradient"}  # solved in closed form; two players; an agent
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, row in TINY.items():
+        monkeypatch.setitem(DATASETS, name, row)  # type: ignore[misc]  # a plain dict
+
+
+def small(family: Family, dataset: Dataset) -> dict[str, Any]:
+    """A config that is quick to train: the least width within the preset's range."""
+    narrow = {name: getattr(each, "low", 16) for each in family.own if (name := each.name) in family.widths}
+    known_names = {each.name for each in family.hyperparameters(dataset.inputs)}
+    return {**narrow, **({"batch_size": 16} if "batch_size" in known_names else {})}
+
+
+def assignment(family: Family, dataset: Dataset, **more: Any) -> Assignment:
+    fidelity = ("epochs", EPOCHS, EPOCHS) if "epochs" in family.axes else None
+    given = {"config": small(family, dataset), "fidelity": fidelity, **more}
+    objective = {"type": "train", "family": family.name, "dataset": dataset.name}
+    return Assignment(key="1", objective=objective, seed=7, **given)
+
+
+def train(work: Assignment) -> tuple[list[Report], Result]:
+    training, reports = TrainObjective().train(work), list[Report]()
+    while True:
+        try:
+            reports.append(next(training))
+        except StopIteration as end:
+            return reports, end.value
+
+
+@pytest.mark.parametrize(("family", "dataset"), CASES)
+def test_a_training_reports_its_tasks_scores_and_is_tested(family: Family, dataset: Dataset, tmp_path: Path) -> None:
+    work = assignment(family, dataset, checkpoint=tmp_path / "c")
+    reports, result = train(work)
+    task = family.task_on(dataset)
+    assert task is not None
+    assert {metric.name for metric in task.metrics} <= result.metrics.keys()
+    assert result.metrics.keys() <= {metric.name for metric in task.metrics} | HEALTH.keys()
+    assert all(map(math.isfinite, result.metrics.values()))
+    assert result.metrics["parameters"] > 0
+    assert [report.step for report in reports] == sorted(report.step for report in reports)
+    scores = TrainObjective().test(replace(work, task="test", checkpoint=None, resume_from=tmp_path / "c"))
+    assert scores.keys() == {f"test_{score.name}" for score in TASKS[task.name].scores}
+    assert all(map(math.isfinite, scores.values()))
+
+
+@pytest.mark.parametrize(("family", "dataset"), [case for case in CASES if "epochs" in case.values[0].axes])
+def test_a_training_that_pauses_equals_one_that_does_not(family: Family, dataset: Dataset, tmp_path: Path) -> None:
+    whole, expected = train(assignment(family, dataset, checkpoint=tmp_path / "whole"))
+    pieces, before, result = list[Report](), None, None
+    for epoch in range(1, EPOCHS + 1):
+        path = tmp_path / str(epoch)
+        part = assignment(family, dataset, fidelity=("epochs", epoch, EPOCHS), resume_from=before, checkpoint=path)
+        reports, result = train(part)
+        pieces += reports
+        before = path
+    assert [piece.metrics for piece in pieces] == [piece.metrics for piece in whole]
+    assert result == expected
+    weights, wanted = load_file(tmp_path / str(EPOCHS)), load_file(tmp_path / "whole")
+    assert weights.keys() == wanted.keys()
+    assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
+
+
+@pytest.mark.parametrize(("family", "dataset"), CASES)
+def test_nothing_depends_on_the_generator_that_threads_share(family: Family, dataset: Dataset) -> None:
+    torch.manual_seed(1)
+    first = train(assignment(family, dataset))[1]
+    torch.manual_seed(2)
+    assert train(assignment(family, dataset))[1] == first
+
+
+@pytest.mark.parametrize(("family", "dataset"), [case for case in CASES if case.values[0].name not in WITHOUT_ONE_LOSS])
+def test_the_gradient_is_that_of_the_loss(family: Family, dataset: Dataset) -> None:
+    """Against central differences along a random direction of every parameter, in float64."""
+    smooth = {each.name for each in family.hyperparameters(dataset.inputs)}
+    settled = {"activation": "tanh", "dropout": 0.0, "init": "xavier_uniform"}
+    config = {**small(family, dataset), **{name: value for name, value in settled.items() if name in smooth}}
+    plan = Plan.of(assignment(family, dataset, config=config))
+    learner = build(plan, 7)
+    data = training_data(dataset, plan.part, CPU)
+    learner.prepare(data)
+    learner.double().eval()
+    batch = data.train[:6]
+    inputs = batch.inputs.double() if batch.inputs.is_floating_point() else batch.inputs
+    targets = (
+        batch.targets.double() if batch.targets is not None and batch.targets.is_floating_point() else batch.targets
+    )
+    batch = Examples(inputs, targets)
+    if dataset.inputs == "text":  # stretches of characters, and the ones that follow
+        batch = Examples(data.train.inputs[:20].view(2, 10), data.train.inputs[1:21].view(2, 10))
+
+    def loss() -> torch.Tensor:
+        if dataset.inputs == "text":
+            learner.state = None  # which goes from stretch to stretch
+        return learner.loss(batch, torch.Generator().manual_seed(3))
+
+    torch.autograd.backward(loss())
+    rng = torch.Generator().manual_seed(4)
+    for name, parameter in learner.named_parameters():
+        if parameter.grad is None:
+            continue
+        direction = torch.randn(parameter.shape, generator=rng, dtype=torch.float64)
+        step = 1e-6
+        with torch.no_grad():
+            parameter += step * direction
+            above = loss()
+            parameter -= 2 * step * direction
+            below = loss()
+            parameter += step * direction
+        numeric = float((above - below) / (2 * step))
+        analytic = float((parameter.grad * direction).sum())
+        assert analytic == pytest.approx(numeric, rel=1e-3, abs=1e-6), name
+
+
+@pytest.mark.parametrize(("family", "dataset"), CASES)
+def test_the_model_that_is_handed_over_answers_as_the_trained_one(
+    family: Family, dataset: Dataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "model"
+    work = assignment(family, dataset, task="job", job=Job("refit"), checkpoint=path)
+    result = carry_out(work)
+    model = read_model(path)
+    learner = model.learner.eval()
+    plan = Plan.of(work)
+    learner.prepare(training_data(dataset, plan.part, CPU))
+    from workers.training.loop import judge
+
+    scores = judge(learner, held_out_data(dataset, plan.part, CPU), work.seed, "test")
+    assert {f"test_{name}": value for name, value in scores.items()} == pytest.approx(
+        {name: value for name, value in result.metrics.items() if name.startswith("test_")}
+    )
+
+
+def _settings() -> Iterator[Any]:
+    for family in FAMILIES.values():
+        for task, dataset in first_for(family, {**TINY, "cartpole": CONTROL})[:1]:
+            for each in family.own:
+                for choice in each.domain().get("choices", ()):
+                    if choice != each.default:
+                        yield pytest.param(
+                            family, dataset, {each.name: choice}, id=f"{family.name}-{each.name}-{choice}-{task}"
+                        )
+
+
+@pytest.mark.parametrize(("family", "dataset", "choice"), [*_settings()])
+def test_every_choice_of_a_family_trains(family: Family, dataset: Dataset, choice: dict[str, Any]) -> None:
+    from workers.protocol import Failure, FailureClass
+
+    fidelity = ("epochs", 1, 1) if "epochs" in family.axes else None
+    try:
+        _, result = train(assignment(family, dataset, config={**small(family, dataset), **choice}, fidelity=fidelity))
+    except Failure as failure:
+        if failure.failure is not FailureClass.INFEASIBLE:
+            raise
+        return
+    assert all(map(math.isfinite, result.metrics.values()))

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from workers.jobs import JOBS, carry_out, kinds_of
+from workers.jobs.calibration import calibration, temperature_of
+from workers.jobs.ensemble import greedy
+from workers.model_file import ModelFileError, read_model
+from workers.objectives.train import TrainObjective
+from workers.protocol import Assignment, Job, Member, Result
+
+OBJECTIVE = {"type": "train", "family": "mlp", "dataset": "digits"}
+
+
+def assignment(kind: str, *members: Member, config: dict[str, Any] | None = None, **options: Any) -> Assignment:
+    return Assignment(
+        key="1",
+        objective=OBJECTIVE,
+        config={"width": 32} if config is None else config,
+        seed=3,
+        fidelity=("epochs", 4, 4),
+        task="job",
+        job=Job(kind, options, members),
+    )
+
+
+def run(work: Assignment) -> Result:
+    training = TrainObjective().train(work)
+    while True:
+        try:
+            next(training)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
+def member(tmp_path: Path, trial: int, **config: Any) -> Member:
+    path = tmp_path / str(trial)
+    run(replace(assignment("none"), task="train", config=config, seed=trial, checkpoint=path))
+    return Member(trial, config, trial, path, ("epochs", 4, 4))
+
+
+def test_only_trainings_have_jobs() -> None:
+    assert [kind.name for kind in kinds_of(OBJECTIVE)] == list(JOBS)
+    assert kinds_of({"type": "external"}) == ()
+
+
+def test_a_network_learns_64_examples_by_heart() -> None:
+    found = carry_out(assignment("overfit")).details
+    assert found["passed"]
+    assert found["value"] >= 0.98
+    assert found["examples"] == 64
+    assert len(found["curve"]) == found["epochs"] < 300
+    assert found["why"] == ""
+
+
+def test_one_that_cannot_learn_fails_the_gate_with_the_suspected_cause() -> None:
+    found = carry_out(assignment("overfit", config={"width": 1, "depth": 6})).details
+    assert not found["passed"]
+    assert "network" in found["why"]
+    assert found["epochs"] == len(found["curve"])
+
+
+@pytest.mark.parametrize(
+    "config", [{"lr": 1e-9}, {"lr": 100, "optimizer": "sgd"}, {"dropout": 0.95}, {"batch_size": 4}]
+)
+def test_the_gate_is_about_the_network_not_about_its_recipe(config: dict[str, Any]) -> None:
+    assert carry_out(assignment("overfit", config={"width": 32, **config})).details["passed"]
+
+
+def test_the_learning_rate_rises_until_the_loss_does() -> None:
+    found = carry_out(assignment("lr_range", config={"optimizer": "sgd", "norm": "none"})).details
+    assert found["lrs"] == sorted(found["lrs"])
+    assert len(found["lrs"]) == len(found["losses"])
+    assert all(map(math.isfinite, found["losses"]))
+    assert found["losses"][0] > min(found["losses"])
+    assert found["diverged"] > found["lrs"][-1]
+    assert found["low"] < found["high"] < found["diverged"]
+
+
+def test_another_seed_is_another_training_of_the_same_config() -> None:
+    first = carry_out(assignment("confirm"))
+    again = carry_out(assignment("confirm"))
+    other = carry_out(replace(assignment("confirm"), seed=4))
+    assert first.metrics == again.metrics
+    assert first.metrics["val_loss"] != other.metrics["val_loss"]
+    assert first.metrics["val_accuracy"] > 0.7
+
+
+@pytest.mark.parametrize("data", ["train", "train+validation"])
+def test_the_last_training_leaves_a_model_to_take_away(data: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    result = carry_out(replace(assignment("refit", data=data, card={"study": "s"}), checkpoint=path))
+    assert result.checkpointed
+    assert ("val_accuracy" in result.metrics) == (data == "train")
+    assert result.metrics["test_accuracy"] > 0.7
+    model = read_model(path)
+    assert model.card["study"] == "s"
+    assert model.card["trained_on"] == data
+    assert model.card["metrics"] == result.metrics
+
+    from workers.catalogue import DATASETS
+    from workers.data.loading import held_out_data
+    from workers.data.part import Part
+
+    test = held_out_data(DATASETS["digits"], Part(), torch.device("cpu"))
+    probabilities = model.predict(test.inputs)
+    assert torch.allclose(probabilities.sum(dim=1), torch.ones(len(test)), atol=1e-5)
+    accuracy = (probabilities.argmax(dim=1) == test.targets).double().mean()
+    assert float(accuracy) == pytest.approx(result.metrics["test_accuracy"])
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"nothing")
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        read_model(tmp_path / "x")
+    with pytest.raises(ModelFileError):
+        read_model(tmp_path / "absent")
+
+
+def test_an_ensemble_is_no_worse_than_its_best_member(tmp_path: Path) -> None:
+    members = [member(tmp_path, 1, width=16), member(tmp_path, 2, width=32), member(tmp_path, 3, width=8)]
+    result = carry_out(assignment("ensemble", *members))
+    details = result.details
+    assert sum(one["weight"] for one in details["members"]) == pytest.approx(1)
+    assert details["best"] == 2
+    assert details["ensemble"]["val_loss"] <= details["single"]["val_loss"]
+    assert 0 < details["correlation"] < 1
+    assert result.metrics == details["ensemble"]
+    for found in details["calibration"].values():
+        assert found["scaled"]["nll"] <= found["nll"] + 0.02
+        assert sum(one["share"] for one in found["bins"]) == pytest.approx(1)
+        assert found["coverage"][-1]["coverage"] == 1
+
+
+def test_greedy_selection_takes_what_helps_and_nothing_else() -> None:
+    targets = torch.tensor([0, 1, 0, 1])
+    right = torch.tensor([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])
+    assert set(greedy(torch.stack([1 - right, right]), targets, classes=True)) == {1}
+    left_half = torch.tensor([[0.9, 0.1], [0.1, 0.9], [0.5, 0.5], [0.5, 0.5]])
+    right_half = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1], [0.1, 0.9]])
+    assert set(greedy(torch.stack([left_half, right_half]), targets, classes=True)) == {0, 1}
+
+
+def test_temperature_undoes_overconfidence() -> None:
+    rng = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(5000, 4, generator=rng, dtype=torch.float64)
+    targets = torch.multinomial(logits.softmax(dim=1), 1, generator=rng)[:, 0]
+    boasting = (3 * logits).softmax(dim=1)
+    temperature = temperature_of(boasting, targets)
+    assert temperature == pytest.approx(3, rel=0.1)
+    found = calibration(boasting, targets, temperature)
+    assert found["scaled"]["ece"] < 0.03 < found["ece"]
+    assert found["scaled"]["nll"] < found["nll"]

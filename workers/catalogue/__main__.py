@@ -1,0 +1,5 @@
+import sys
+
+from workers.catalogue.page import page
+
+sys.stdout.write(page())

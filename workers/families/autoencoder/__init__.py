@@ -1,0 +1,95 @@
+"""The autoencoder: an example again, through a code that is small, sparse or insensitive."""
+
+from workers.rows import Family
+from workers.training.hyperparameters import Choice, Flag, Integer, Real
+
+FAMILY = Family(
+    name="autoencoder",
+    title="Autoencoder",
+    tasks=("reconstruction",),
+    inputs=("table", "image"),
+    source="G. Hinton and R. Salakhutdinov, Reducing the dimensionality of data with neural networks, 2006; "
+    "denoising: P. Vincent et al. 2008; contractive: S. Rifai et al. 2011; sparse: A. Ng 2011, A. Makhzani and "
+    "B. Frey 2014",
+    builder="workers.families.autoencoder.network:build",
+    own=(
+        Choice(
+            name="kind",
+            default="under",
+            choices=("under", "sparse_l1", "sparse_kl", "k_sparse", "contractive", "denoising"),
+            help="what keeps the code from being a mere copy: its size alone, a penalty, or noise on the inputs",
+        ),
+        Integer(name="code", default=16, low=2, high=256, log=True, limits=(1, 8192), help="units of the code"),
+        Real(
+            name="penalty",
+            default=1e-3,
+            low=1e-5,
+            high=1,
+            log=True,
+            limits=(0, 1e6),
+            when={"parameter": "kind", "in": ["sparse_l1", "sparse_kl", "contractive"]},
+            help="weight of the penalty beside the error of reconstruction",
+        ),
+        Real(
+            name="sparsity",
+            default=0.05,
+            low=0.01,
+            high=0.3,
+            log=True,
+            limits=(1e-4, 0.9999),
+            when={"parameter": "kind", "equals": "sparse_kl"},
+            help="wanted mean activation of a unit of the code, between 0 and 1",
+        ),
+        Integer(
+            name="active_units",
+            default=8,
+            low=1,
+            high=64,
+            log=True,
+            limits=(1, 8192),
+            when={"parameter": "kind", "equals": "k_sparse"},
+            help="units of the code that may differ from 0, at most as many as it has",
+        ),
+        Choice(
+            name="corruption",
+            default="gauss",
+            choices=("gauss", "mask", "salt_pepper"),
+            when={"parameter": "kind", "equals": "denoising"},
+            help="noise on the training inputs",
+        ),
+        Real(
+            name="corruption_level",
+            default=0.2,
+            low=0.02,
+            high=0.6,
+            limits=(0, 1),
+            when={"parameter": "kind", "equals": "denoising"},
+            help="gauss: deviation of the noise, in those of the inputs; else the share of the inputs that are lost",
+        ),
+        Integer(name="depth", default=2, low=1, high=4, limits=(0, 32), help="hidden layers on each side of the code"),
+        Integer(name="width", default=128, low=32, high=512, log=True, limits=(1, 8192), help="units per hidden layer"),
+        Flag(name="tied", default=False, help="decode with the transposed weights of the encoder"),
+        Choice(
+            name="loss",
+            default="mse",
+            choices=("mse", "bce"),
+            help="error of reconstruction: squared, or the cross-entropy of inputs between 0 and 1",
+        ),
+    ),
+    recipe=(
+        "optimizer",
+        "schedule",
+        "batch",
+        "clip",
+        "decay",
+        "init",
+        "activation",
+        "norm",
+        "dropout",
+        "early_stopping",
+    ),
+    defaults={"activation": "gelu", "norm": "none", "dropout": 0, "weight_decay": 0.1},
+    axes=("epochs", "fraction", "width_fraction", "resolution", "folds"),
+    widths=("width",),
+    epochs=100,
+)

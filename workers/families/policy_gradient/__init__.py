@@ -1,0 +1,102 @@
+"""Agents that learn a policy by its gradient."""
+
+from workers.rows import Family
+from workers.training.hyperparameters import Choice, Integer, Real
+
+FAMILY = Family(
+    name="policy_gradient",
+    title="Policy gradient",
+    tasks=("control",),
+    inputs=("environment",),
+    source="R. Williams, Simple statistical gradient-following algorithms (REINFORCE), 1992; V. Mnih et al. 2016 "
+    "(a2c); D. Silver et al. 2014 and T. Lillicrap et al. 2016 (deterministic)",
+    builder="workers.families.policy_gradient.network:build",
+    own=(
+        Choice(
+            name="algorithm",
+            default="reinforce",
+            choices=("reinforce", "a2c", "deterministic"),
+            help="whole episodes; some steps, then the critic's word; the gradient of a critic, for continuous "
+            "controls only. An epoch is 5,000 steps of the environment, and what is left of the last episodes",
+        ),
+        Real(name="lr", default=0.01, low=1e-4, high=0.03, log=True, limits=(1e-7, 1), help="Adam's, of the policy"),
+        Real(
+            name="one_minus_gamma",
+            default=0.01,
+            low=1e-3,
+            high=0.1,
+            log=True,
+            limits=(1e-6, 1),
+            help="what a reward loses of its worth per step",
+        ),
+        Integer(
+            name="steps_per_update",
+            default=1500,
+            low=100,
+            high=5000,
+            log=True,
+            limits=(1, 5000),
+            when={"parameter": "algorithm", "equals": "reinforce"},
+            help="steps of whole episodes that an update learns from, at least; an epoch's at most",
+        ),
+        Choice(
+            name="baseline",
+            default="value",
+            choices=("none", "value"),
+            when={"parameter": "algorithm", "equals": "reinforce"},
+            help="what returns are compared with: nothing, or a second network's expectation for the state",
+        ),
+        Integer(
+            name="n_step",
+            default=8,
+            low=1,
+            high=64,
+            log=True,
+            limits=(1, 5000),
+            when={"parameter": "algorithm", "equals": "a2c"},
+            help="steps of each environment between updates",
+        ),
+        Integer(
+            name="environments",
+            default=4,
+            low=1,
+            high=8,
+            limits=(1, 256),
+            when={"parameter": "algorithm", "equals": "a2c"},
+            help="environments that are acted in side by side",
+        ),
+        Real(
+            name="entropy",
+            default=1e-3,
+            low=1e-4,
+            high=0.1,
+            log=True,
+            limits=(0, 10),
+            when={"parameter": "algorithm", "equals": "a2c"},
+            help="worth of a policy's entropy, in nats",
+        ),
+        Real(
+            name="value_lr",
+            default=2,
+            low=0.2,
+            high=10,
+            log=True,
+            limits=(1e-3, 1000),
+            when={"parameter": "algorithm", "in": ["reinforce", "a2c"]},
+            help="learning rate of the second network, as a multiple of lr",
+        ),
+        Real(
+            name="explore_sd",
+            default=0.1,
+            low=0.02,
+            high=0.5,
+            log=True,
+            limits=(0, 10),
+            when={"parameter": "algorithm", "equals": "deterministic"},
+            help="deviation of the noise on controls while learning, as a part of half their range",
+        ),
+        Integer(name="hidden", default=32, low=16, high=256, log=True, limits=(1, 8192), help="units of each network"),
+    ),
+    recipe=("clip",),
+    axes=("epochs",),
+)

@@ -1,0 +1,99 @@
+"""What is done for a study beside its runs: one explicit table. Torch-free; rows name their code by `module:function`.
+
+    before   is the study worth its budget: a cheap baseline, an overfit gate, a learning-rate range test
+    after    is the result worth having: confirmation over seeds, a last training, an ensemble, calibration
+
+A job is a function `work(plan, assignment, job) -> Result`: its metrics are numbers, its details JSON for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from spaces.errors import InvalidInput
+from workers.catalogue import FAMILIES, dataset_of
+from workers.protocol import Assignment, Result
+from workers.rows import Family, load
+from workers.tasks import Task
+
+MEMBERS = 10
+"""So many of the best runs keep their checkpoints for an ensemble."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """`tasks` are those that it makes sense for, all if there are none; `descends`: only for families that follow an
+    optimizer."""
+
+    name: str
+    when: Literal["before", "after"]
+    help: str
+    worker: str
+    tasks: tuple[str, ...] = ()
+    descends: bool = False
+
+    def suits(self, family: Family, task: Task) -> bool:
+        return (not self.tasks or task.name in self.tasks) and (not self.descends or "optimizer" in family.recipe)
+
+
+JOBS: Mapping[str, JobKind] = {
+    kind.name: kind
+    for kind in (
+        JobKind(
+            "baseline", "before", "the scores of the cheap standard model of the task", "workers.jobs.baseline:work"
+        ),
+        JobKind(
+            "overfit",
+            "before",
+            "whether the default config can learn 64 examples by heart, without regularization",
+            "workers.jobs.overfit:work",
+            tasks=("classification", "regression", "segmentation"),
+            descends=True,
+        ),
+        JobKind(
+            "lr_range",
+            "before",
+            "the loss while the learning rate rises, and the range that is worth searching",
+            "workers.jobs.lr_range:work",
+            descends=True,
+        ),
+        JobKind("confirm", "after", "one training of a config with another seed", "workers.jobs.confirm:work"),
+        JobKind(
+            "refit",
+            "after",
+            "the last training, on the training examples or on those for validation too; its test and its export",
+            "workers.jobs.refit:work",
+        ),
+        JobKind(
+            "ensemble",
+            "after",
+            "a greedy ensemble of the best runs, and how well the predictions are calibrated",
+            "workers.jobs.ensemble:work",
+            tasks=("classification", "regression", "forecasting"),
+        ),
+    )
+}
+
+
+def kinds_of(objective: Mapping[str, Any]) -> Sequence[JobKind]:
+    """The jobs that a study of this objective may have: what is not trained here cannot be looked into."""
+    if objective["type"] != "train":
+        return ()
+    family = FAMILIES[objective["family"]]
+    try:
+        task = family.task_on(dataset_of(objective["dataset"]))
+    except InvalidInput:  # of a study from elsewhere, whose dataset is not here
+        return ()
+    return tuple(kind for kind in JOBS.values() if task is not None and kind.suits(family, task))
+
+
+def carry_out(assignment: Assignment) -> Result:
+    """Carries out `assignment.job`."""
+    from workers.training.plan import Plan
+
+    job = assignment.job
+    assert job is not None, "an assignment of the task job has one"
+    result: Result = load(JOBS[job.kind].worker)(Plan.of(assignment), assignment, job)
+    return result
