@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from assay.commands import access, amend, data, doctor, replay, results, serve, study, transfer, webhooks, work
+from assay.commands import access, amend, data, doctor, final, replay, results, serve, study, transfer, webhooks, work
 from assay.commands.common import Commands, RootProject, RootToken, RootUrl, say_who
 from assay.exit_codes import MEANINGS
 
@@ -42,6 +42,9 @@ app.command("claim")(work.claim)
 app.command("report")(work.report)
 app.command("complete")(work.complete)
 app.command("fail")(work.fail)
+app.command("checks")(final.checks)
+app.command("finalize")(final.finalize)
+app.command("predict")(final.predict)
 app.command("replay")(replay.replay)
 app.command("export")(transfer.export)
 app.command("import")(transfer.import_)

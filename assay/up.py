@@ -38,6 +38,17 @@ def doctor(config: Path | None = None, *, ray: bool = False, **settings: object)
     return examine(config, settings, ray=ray)
 
 
+def predict(model: Path, data: Path) -> Sequence[str]:
+    """The answers of a model to the inputs in a file, as lines of CSV. Raises AssayError."""
+    with _installed():
+        from workers.model_file import ModelFileError
+        from workers.predict import predict as answer
+    try:
+        return answer(model, data)
+    except ModelFileError as error:
+        raise AssayError(str(error)) from error
+
+
 @contextmanager
 def _installed() -> Iterator[None]:
     try:

@@ -407,14 +407,14 @@ class BuiltinDataset(TypedDict):
     kind: Literal["builtin"]
     name: str
     title: str
-    task: str
+    tasks: list[str]
     inputs: str
     shape: list[int]
-    classes: int
+    outputs: int
     examples: int
-    metrics: list[str]
     licence: str
     source: str
+    needs: str
 
 
 class DatasetColumn(TypedDict):
@@ -459,3 +459,47 @@ class Artifact(TypedDict):
     bytes: int
     sha256: str
     created_at: str
+
+
+class Job(TypedDict):
+    """Work of a study beside its runs; `finalization` is 0 for a check before the first run."""
+
+    number: int
+    kind: str
+    finalization: int
+    state: Literal["pending", "running", "succeeded", "failed", "cancelled"]
+    trial: int | None
+    seed: int
+    attempts: int
+    metrics: dict[str, float] | None
+    details: dict[str, Any] | None
+    failure: Failure | None
+    author: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class Confirmation(TypedDict):
+    """`tied`: it is the best, or cannot be told from it."""
+
+    trial: int
+    config: dict[str, Any]
+    scores: list[float]
+    mean: float
+    half_width: float | None
+    tied: bool
+
+
+class Finalization(TypedDict):
+    """`model` is the number of the job whose model can be downloaded."""
+
+    number: int
+    state: Literal["running", "succeeded", "failed"]
+    metric: str
+    ranking: list[Confirmation]
+    model: int | None
+    card: dict[str, Any] | None
+    test: dict[str, float] | None
+    ensemble: dict[str, Any] | None
+    failures: list[str]

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 UPLOADED = "assay:"
 """Begins the reference of a checkpoint that is an artifact; the key in the store follows."""
 
+MODELS = "models"
+
 _NAME = re.compile(r"[0-9]+/[0-9]+-[0-9]+")
 
 
@@ -48,6 +50,24 @@ class Checkpoints:
         if self._remote is None:
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
         return name
+
+    def model(self, study_id: int, job: int) -> Path:
+        """Where a finalization's model lies; its folder exists afterwards, if it is on this machine's disk."""
+        path = self.path(f"{MODELS}/{study_id}/{job}.safetensors")
+        if self._remote is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def read_model(self, study_id: int, job: int) -> bytes | None:
+        """A finalization's model; None where its file is gone."""
+        path = self.model(study_id, job)
+        if self._remote is None:
+            return path.read_bytes() if path.exists() else None
+        try:
+            return b"".join(self._remote.read(path.as_posix()))
+        except StorageError as error:
+            log.warning("the model %s cannot be read: %s", path, error)
+            return None
 
     def path(self, name: str) -> Path:
         return self.folder / name if self._remote is None else Path(CHECKPOINTS) / name

@@ -22,6 +22,7 @@ from service.checkpoints import Checkpoints
 from service.database import Database, DatabaseUnavailable, Session
 from service.engagement import Engagement, engage, weight_of
 from service.external.work import External
+from service.jobs.runner import JobRunner
 from service.lifecycle import close_study
 from service.models import Study, utcnow
 from service.observability.context import bound
@@ -70,6 +71,7 @@ class Dispatcher:
         self.renewal_seconds = renewal_seconds or lease_seconds / 3
         self.exclusive = exclusive
         self._engagements: dict[int, Engagement] = {}
+        self.jobs = JobRunner(database, checkpoints, self.owner, pool)
         self._inbox: list[PoolEvent] = []
         self._next_look = 0.0
         self._next_renewal = 0.0
@@ -105,6 +107,7 @@ class Dispatcher:
         """Ends the attempts under way, makes their runs pending again and releases the leases."""
         for engagement in self._engagements.values():
             self._kill(engagement)
+        self.jobs.hand_over()
         with self.database.session() as session:
             for study in Owned(session).owned(self.owner):
                 study.bank(utcnow(), worked=True)
@@ -123,6 +126,7 @@ class Dispatcher:
         self.metrics.pool(free=self.pool.capacity(Resources()), busy=busy)
         with self.database.session(write=False) as session:
             studies = {study.id: study for study in Owned(session).unfinished()}
+            self.jobs.look(session)
         for study_id in list(self._engagements):
             glance = studies.get(study_id)
             if glance is None or glance.owner != self.owner:
@@ -132,6 +136,7 @@ class Dispatcher:
         free = [study for study in studies.values() if study.id not in self._engagements and self._is_free(study)]
         if free or now >= self._next_renewal:
             self._claim()
+            self.jobs.renew()
             self._next_renewal = now + self.renewal_seconds
         if now >= self._next_sweep:
             self._sweep(studies)
@@ -221,7 +226,9 @@ class Dispatcher:
         batches: dict[int, list[PoolEvent]] = {}
         holders = {key: engagement for engagement in self._engagements.values() for key in engagement.all_keys}
         for event in self._inbox:
-            if event.key in holders:
+            if self.jobs.holds(event.key):
+                self.jobs.record(event)
+            elif event.key in holders:
                 batches.setdefault(holders[event.key].study_id, []).append(event)
         self._inbox = [event for batch in batches.values() for event in batch]
         for study_id, batch in batches.items():
@@ -247,7 +254,7 @@ class Dispatcher:
         wanting = [one for one in self._engagements.values() if one.on_pool and one.wants_work]
         wanting.sort(key=lambda one: (one.under_way / one.weight, one.share, one.study_id))
         weights = sum(one.weight for one in wanting)
-        busy = False
+        busy = self.jobs.fill()
         for engagement in wanting:
             share = math.ceil(self.pool.capacity(engagement.resources) * engagement.weight / weights - ROUND_OFF)
             weights -= engagement.weight

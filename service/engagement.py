@@ -126,19 +126,24 @@ class Engagement:
 
 def engage(study: Study, tracked: Tracked) -> Engagement:
     """Takes a study on, of which nothing is under way."""
-    resources, limits = study.spec["resources"], study.spec.get("limits") or {}
+    limits = study.spec.get("limits") or {}
     memory = limits.get("memory_mb")
     return Engagement(
         study_id=study.id,
         name=study.name,
         objective=study.spec["objective"],
-        resources=Resources(cpus=resources.get("cpus", 1), gpus=resources.get("gpus", 0)),
+        resources=resources_of(study),
         limits=Limits(limits.get("seconds"), None if memory is None else int(memory * MEGABYTE)),
         weight=weight_of(study.priority),
         tracked=tracked,
         pending=list(tracked.history.open),
         seen=tracked.seq,
     )
+
+
+def resources_of(study: Study) -> Resources:
+    resources = study.spec["resources"]
+    return Resources(cpus=resources.get("cpus", 1), gpus=resources.get("gpus", 0))
 
 
 def weight_of(priority: int) -> float:

@@ -13,8 +13,10 @@ from typing import Any
 from search.history import RunState
 from service.database import Session
 from service.datasets.references import resolved_dataset
+from service.jobs.checks import add_checks
 from service.models import DEFAULT_PROJECT_ID, Json, Study, utcnow
 from service.repositories.events import Events
+from service.repositories.jobs import Jobs
 from service.repositories.projects import Projects
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
@@ -22,7 +24,8 @@ from service.specs import DEFAULTS, completed, read_spec
 from service.states import AttemptState, StudyState
 from service.warm_start import resolved
 from spaces.errors import InvalidInput, Problem
-from workers.objectives import check
+from workers.catalogue import DATASETS
+from workers.objectives import check, written_out
 
 COMMAND = "command"
 """The type of the objectives that run what users send."""
@@ -59,19 +62,29 @@ def draft_study(session: Session, payload: Mapping[str, Any], project_id: int, *
     problems: list[Problem] = []
     if "warm_start" in given:
         given["warm_start"] = resolved(Studies(session, project_id), given["warm_start"], problems)
-    spec = None
-    try:
-        spec = read_spec(given)
-    except InvalidInput as error:
-        problems = [*error.problems, *problems]
-    problems += check(given)
     if (dataset := _uploaded(given)) is not None:
         try:
             given["objective"] = {**given["objective"], "dataset": resolved_dataset(session, project_id, dataset)}
         except InvalidInput as error:
             problems += error.problems
+            given["objective"] = {key: value for key, value in given["objective"].items() if key != "dataset"}
+    known = {problem.path for problem in problems}  # of what is missing now
+    try:
+        written = written_out(given)
+    except InvalidInput as error:
+        rest = check({key: value for key, value in given.items() if key != "space"})
+        found = [problem for problem in dict.fromkeys([*error.problems, *rest]) if problem.path not in known]
+        raise InvalidInput([*found, *problems]) from None
+    if written is not None:
+        given["space"] = written.space
+    spec = None
+    try:
+        spec = read_spec(given)
+    except InvalidInput as error:
+        problems = [*error.problems, *problems]
+    problems += [problem for problem in check(given) if problem.path not in known]
     if problems or spec is None:
-        raise InvalidInput(problems)
+        raise InvalidInput(problems if written is None else map(written.origin, problems))
     priority = given.pop("priority", 0)
     return Draft(project_id, payload["name"], completed(given, spec), given.get("warm_start"), priority)
 
@@ -85,13 +98,21 @@ def store_study(session: Session, draft: Draft) -> Study:
     study.priority = draft.priority
     study.started_at = study.active_since = utcnow()
     Events(session).append(study, "study.created")
+    add_checks(session, study)
     return study
 
 
 def _uploaded(spec: Mapping[str, Any]) -> object:
-    """The uploaded dataset that the study's command reads, if it names one."""
+    """The uploaded dataset that the study's command or training reads, if it names one."""
     objective = spec["objective"]
-    return objective.get("dataset") if objective.get("type") == COMMAND else None
+    named = objective.get("dataset")
+    match objective.get("type"):
+        case "command":
+            return named
+        case "train" if isinstance(named, Mapping) or (isinstance(named, str) and named not in DATASETS):
+            return named
+        case _:
+            return None
 
 
 def pause_study(session: Session, project_id: int, name: str) -> Study:
@@ -116,6 +137,8 @@ def close_study(session: Session, study: Study, state: StudyState, reason: str |
     for row in runs.open(study.id):
         runs.end_attempt(row.run, AttemptState.SUPERSEDED)
         events.move_run(study, row.run, RunState.CANCELLED)
+    Jobs(session).cancel(study.id, finalization=0)
+    study.checks = 0
     events.move_study(study, state, reason)
 
 

@@ -28,6 +28,7 @@ from service.repositories.standings import Standings
 from service.retries import ENDS, RetryPolicy
 from service.states import AttemptState
 from service.tracking import Tracked, outcome
+from workers.jobs import MEMBERS, kinds_of
 from workers.protocol import Cost, FailureClass, Report, Result
 
 
@@ -269,7 +270,8 @@ class Outcomes:
             if fidelity is None or run.fidelity == fidelity.high:
                 top = run
         if top is not None:
-            kept = contenders(self.tracked.spec, self.tracked.history)
+            members = MEMBERS if kinds_of(self.study.spec["objective"]) else 0
+            kept = contenders(self.tracked.spec, self.tracked.history, members)
             for run in self.runs.with_checkpoint(top):
                 if run.number not in kept:
                     self._give_up(run)

@@ -54,6 +54,10 @@ class Planner:
         engagement = self.engagement
         engagement.tracked.catch_up(self.session, self.study)
         history = engagement.tracked.history
+        if self.study.checks:
+            self._settled = True
+            self.study.waiting = f"checks: {self.study.checks} to be made before the first run"
+            return
         self.to_kill = [key for key, run in engagement.keys.items() if history.outcome(run) is not None]
         if engagement.stale:
             self._end_forgotten()

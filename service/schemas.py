@@ -18,6 +18,7 @@ from service.study_parts import (
     WHOLE,
     Algorithm,
     Budget,
+    Checks,
     Limits,
     Metrics,
     MetricSpecs,
@@ -29,6 +30,7 @@ from service.study_parts import (
     Resources,
     Retry,
     Space,
+    SpaceGiven,
     Values,
     scalar,
 )
@@ -66,7 +68,7 @@ class StudyCreate(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE_STUDY]})
 
     name: Name
-    space: Space
+    space: SpaceGiven
     objective: Objective
     metrics: MetricSpecs
     algorithm: Algorithm | None = None
@@ -79,6 +81,9 @@ class StudyCreate(BaseModel):
     resources: Resources = Resources()
     limits: Limits | None = None
     retry: Retry | None = None
+    checks: bool | Checks = Field(
+        True, description="What is looked into before the first run; only where the objective is `train`."
+    )
     priority: Priority = 0
     seed: Annotated[int, scalar(SEED), WHOLE]
 

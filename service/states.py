@@ -2,6 +2,7 @@
 
 study:    active <-> paused -> completed | failed | cancelled
 run:      pending -> running -> succeeded | failed | stopped | cancelled ;  running -> pending when its worker is lost
+job:      as a run, which no rule stops
 attempt:  leased -> reporting -> succeeded | error | oom | timeout | lost | preempted | superseded
 """
 

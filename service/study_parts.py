@@ -18,6 +18,7 @@ from search.replicates import REPLICATES
 from search.spec import BUDGET, METRIC
 from service.retries import BACKOFF_SECONDS, MOST_BACKOFF
 from service.retries import DEFAULTS as RETRIES
+from workers.training.hyperparameters import PRESETS
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MOST_SECONDS = 10**8
@@ -123,33 +124,57 @@ Values = dict[str, Any]
 Metrics = dict[str, Number | None]
 """Metrics by name; a number that is not finite is null."""
 
-Space = Annotated[
+_FIDELITY = {
+    "type": ["object", "null"],
+    "description": "The resource that runs use: name, low, high, type.",
+}
+_SPACE = {
+    "type": "object",
+    "description": "The search space.",
+    "properties": {
+        "parameters": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "type": {"enum": ["float", "int", "categorical", "bool", "ordinal", "constant"]},
+                },
+                "required": ["name", "type"],
+            },
+        },
+        "fidelity": _FIDELITY,
+    },
+    "required": ["parameters"],
+}
+Space = Annotated[dict[str, Any], WithJsonSchema(_SPACE)]
+_PRESET = {"enum": [*PRESETS], "description": "The parameters of the family's preset; those listed change it."}
+_CHANGE = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "remove": {"type": "boolean"}},
+    "required": ["name"],
+}
+SpaceGiven = Annotated[
     dict[str, Any],
     WithJsonSchema(
         {
-            "type": "object",
-            "description": "The search space.",
-            "properties": {
-                "parameters": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {
-                            "name": {"type": "string"},
-                            "type": {"enum": ["float", "int", "categorical", "bool", "ordinal", "constant"]},
-                        },
-                        "required": ["name", "type"],
+            "description": "The search space, as parameters or as a preset with changes.",
+            "oneOf": [
+                _SPACE,
+                {
+                    "type": "object",
+                    "properties": {
+                        "preset": _PRESET,
+                        "parameters": {"type": "array", "items": _CHANGE},
+                        "fidelity": _FIDELITY,
                     },
+                    "required": ["preset"],
                 },
-                "fidelity": {
-                    "type": ["object", "null"],
-                    "description": "The resource that runs use: name, low, high, type.",
-                },
-            },
-            "required": ["parameters"],
+            ],
         }
     ),
 ]
+"""As a client writes it; what is stored names every parameter."""
 Objective = Annotated[
     dict[str, Any],
     WithJsonSchema(
@@ -202,6 +227,18 @@ class Limits(BaseModel):
 
     seconds: float | None = Field(None, gt=0, le=MOST_SECONDS)
     memory_mb: float | None = Field(None, ge=16, le=2**24, description="Of the worker's process and its children.")
+
+
+class Checks(BaseModel):
+    """What is looked into before the first run."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    baseline: bool = Field(True, description="The scores of the cheap standard model of the task.")
+    overfit: bool = Field(
+        True, description="Whether the default config learns 64 examples by heart; if not, it pauses."
+    )
+    lr_range: bool = Field(True, description="Which learning rates are worth searching.")
 
 
 Further = Annotated[int | None, Field(ge=0, le=MOST_ATTEMPTS), WHOLE]

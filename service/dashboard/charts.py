@@ -8,6 +8,7 @@ from typing import Any
 from service import schemas
 from service.models import utcnow
 from service.repositories.dashboard import DashboardReads
+from service.repositories.jobs import Jobs
 from service.repositories.standings import Standings
 
 MAX_POINTS = 1500
@@ -36,6 +37,7 @@ def outcomes(reads: DashboardReads, study: schemas.Study) -> Payload:
         "run": [point.run for point in points],
         "mark": [point.mark for point in points],
     }
+    baseline = Jobs(reads.session).baseline(reads.study_id)
     end = study.finished_at or utcnow()
     counts = study.counts
     return {
@@ -45,6 +47,7 @@ def outcomes(reads: DashboardReads, study: schemas.Study) -> Payload:
         "finished": counts.succeeded + counts.failed + counts.stopped + counts.cancelled,
         "seconds": (end - started).total_seconds(),
         "points": columns,
+        "baseline": (baseline or {}).get(metric),
         "incumbents": list(leaders),
     }
 

@@ -91,6 +91,8 @@ def tried(name: str, form: Form, change: Callable[[], object]) -> Wrong | None:
         return Wrong(name, form.texts, error.problems)
     except (NameTaken, NotAllowed) as error:
         return Wrong(name, form.texts, [Problem((), str(error))], 409)
+    except Refused as error:
+        return Wrong(name, form.texts, [Problem((), error.detail)], error.kind.status)
     except NotFound as error:  # what a field names; the page itself is known to be there
         return Wrong(name, form.texts, [Problem((), str(error))])
     return None

@@ -12,12 +12,19 @@ from search import Metric
 from service import schemas, views
 from service.dashboard.configs import config_texts
 from service.dashboard.listing import Listing
+from service.dashboard.sketches import polyline
+from service.dashboard.viewers import Viewer
 from service.database import Session
 from service.models import Run, Trial
 from service.repositories.dashboard import DashboardReads, mark_of
+from service.repositories.jobs import Jobs
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
+from service.routes.jobs import shown as shown_job
+from service.routes.jobs import told
 from service.routes.parameters import cut
+from service.states import StudyState
+from workers.jobs import kinds_of
 
 STUDIES_PER_PAGE = 50
 TRIALS_PER_PAGE = 50
@@ -66,6 +73,22 @@ class ShownStudy:
             "trials": [shown_trial(trial, runs) for trial, runs in page.trials],
             "maximize": maximize,
             "next": page.next,
+        }
+
+    def jobs(self, viewer: Viewer) -> Context:
+        """The checks, the last finalization, and whether the viewer may ask for one."""
+        jobs = Jobs(self.runs.session)
+        found = jobs.of(self.row.id)
+        number = max((job.finalization for job in found), default=0)
+        final = told(self.row, number, [job for job in found if job.finalization == number]) if number else None
+        over = StudyState(self.row.state).finished and (final is None or final.state != "running")
+        return {
+            "checks": [as_json(shown_job(job)) for job in found if job.finalization == 0],
+            "final": as_json(final) if final else None,
+            "may_finalize": bool(
+                over and viewer.may_write and self.row.standing and kinds_of(self.row.spec["objective"])
+            ),
+            "polyline": polyline,
         }
 
     def amendments(self) -> Context:

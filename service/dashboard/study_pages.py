@@ -20,7 +20,8 @@ from service.dashboard.shown import ShownStudy, as_json
 from service.dashboard.viewers import viewer_of
 from service.database import Database
 from service.idempotency import Repeatable
-from service.routes import amendments, attempts
+from service.job_schemas import Finalize
+from service.routes import amendments, attempts, jobs
 from service.routes.claims import DeskOfApp
 from service.routes.parameters import DatabaseOfApp, StudyName
 
@@ -73,6 +74,23 @@ def write_note(
     return _answer(request, caller, database, name, "notes", form, change)
 
 
+@router.post("/studies/{name}/finalize")
+def finalize(name: StudyName, caller: Writer, form: FormOfPage, database: DatabaseOfApp, request: Request) -> Response:
+    def change() -> None:
+        fields = {"top": integer(form.text("top")), "seeds": integer(form.text("seeds")), "data": form.text("data")}
+        wishes = Finalize.model_validate(fields)
+        jobs.finalize_study(name, caller, database, unrepeated(caller), wishes)
+
+    return _answer(request, caller, database, name, "final", form, change)
+
+
+@router.get("/studies/{name}/parts/jobs")
+def part_jobs(name: StudyName, caller: Reader, database: DatabaseOfApp, request: Request) -> Response:
+    with database.session(write=False) as session:
+        shown, viewer = ShownStudy(session, caller.project_id, name), viewer_of(session, caller, request)
+        return page("parts/jobs.html", study=shown.json, viewer=viewer, wrong=None, **shown.jobs(viewer))
+
+
 def unrepeated(caller: Caller) -> Repeatable:
     """A form has no Idempotency-Key: the browser asks its user before it sends one again."""
     return Repeatable(caller.project_id, None)
@@ -98,13 +116,14 @@ def _page(
     request: Request, caller: Caller, database: Database, name: str, listing: Listing, wrong: Wrong | None = None
 ) -> Response:
     with database.session(write=False) as session:
-        shown = ShownStudy(session, caller.project_id, name)
+        shown, viewer = ShownStudy(session, caller.project_id, name), viewer_of(session, caller, request)
         return page(
             "study.html",
             wrong.status if wrong else 200,
             here="study",
-            viewer=viewer_of(session, caller, request),
+            viewer=viewer,
             wrong=wrong,
+            **shown.jobs(viewer),
             **shown.overview(),
             **shown.table(listing),
             **shown.amendments(),

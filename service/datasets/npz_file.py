@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from service.datasets.schema import Column, Malformed, Schema, Type, check_names
+from service.datasets.schema import MOST_DISTINCT, Column, Malformed, Schema, Type, check_names
 
 PIECE_BYTES = 4 * 1024**2
 MAX_HEADER = 10_000
@@ -61,8 +61,9 @@ def _array(name: str, file: IO[bytes]) -> Column:
         raise Malformed(f"array {name!r} holds Python objects, which only pickle can read: save numbers or texts")
     if dtype.kind not in _TYPES or dtype.itemsize == 0:
         raise Malformed(f"array {name!r} has the type {dtype}: arrays of numbers, texts and times are taken")
-    low, high, missing = _scan(name, file, dtype, prod(shape))
-    return Column(name, _TYPES[dtype.kind], str(dtype), missing=missing, low=low, high=high, shape=list(shape))
+    low, high, missing, distinct = _scan(name, file, dtype, prod(shape))
+    found = {"missing": missing, "low": low, "high": high, "distinct": distinct if len(shape) == 1 else None}
+    return Column(name, _TYPES[dtype.kind], str(dtype), shape=list(shape), **found)
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -76,19 +77,26 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def _scan(name: str, file: IO[bytes], dtype: np.dtype[Any], count: int) -> tuple[Any, Any, int]:
-    """The least and largest finite value of an array of numbers, and how many are NaN."""
+def _scan(name: str, file: IO[bytes], dtype: np.dtype[Any], count: int) -> tuple[Any, Any, int, int | None]:
+    """The least and largest finite value of an array of numbers, how many are NaN, and how many different whole numbers
+    or booleans there are: None beyond MOST_DISTINCT, and of anything else."""
     low: Any = None
     high: Any = None
     missing, seen, rest = 0, 0, b""
+    different: set[Any] | None = set() if dtype.kind in "iub" else None
     while piece := file.read(PIECE_BYTES):
         data = rest + piece
         whole = len(data) // dtype.itemsize * dtype.itemsize
         rest = data[whole:]
         seen += whole // dtype.itemsize
-        if dtype.kind not in "iuf" or seen > count:
+        if dtype.kind not in "iufb" or seen > count:
             continue
         values = np.frombuffer(data, dtype, whole // dtype.itemsize)
+        if different is not None:
+            different |= set(np.unique(values).tolist())
+            different = different if len(different) <= MOST_DISTINCT else None
+        if dtype.kind == "b":
+            continue
         if dtype.kind == "f":
             missing += int(np.isnan(values).sum())
             values = values[np.isfinite(values)]
@@ -98,4 +106,5 @@ def _scan(name: str, file: IO[bytes], dtype: np.dtype[Any], count: int) -> tuple
     if seen != count or rest:
         raise Malformed(f"array {name!r} should have {count} values of {dtype.itemsize} bytes, and has {seen}")
     plain = float if dtype.kind == "f" else int
-    return (None, None, missing) if low is None else (plain(low), plain(high), missing)
+    distinct = None if different is None else len(different)
+    return (None, None, missing, distinct) if low is None else (plain(low), plain(high), missing, distinct)

@@ -9,6 +9,7 @@ What is stored says which contents were meant. While the study is unfinished, th
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,12 +35,15 @@ def resolved_dataset(session: Session, project_id: int, given: object, *, hold: 
     name, sha256 = reference.get("name"), reference.get("sha256")
     if not isinstance(name, str):
         raise InvalidInput.at(PATH, f"must be the name of an uploaded dataset, got {kind(name)}")
-    if name in BUILTIN:
-        raise InvalidInput.at(PATH, f"{name!r} comes with the service and has no file; upload one of your own")
     try:
-        dataset = Datasets(session, project_id).get(name, lock=hold)
+        dataset = Datasets(session, project_id).get(name, lock=hold)  # one that is older than a built-in of that name
     except NotFound as error:
-        raise InvalidInput.at(PATH, f"{error}; upload it first (POST /datasets)") from error
+        if name in BUILTIN:
+            message = f"{name!r} comes with the service and has no file; upload one of your own"
+            raise InvalidInput.at(PATH, message) from error
+        near = difflib.get_close_matches(name, BUILTIN, 3)
+        hint = f"; did you mean {' or '.join(near)}, which comes with the service?" if near else ""
+        raise InvalidInput.at(PATH, f"{error}; upload it first (POST /datasets){hint}") from error
     if sha256 is not None and sha256 != dataset.sha256:
         raise InvalidInput.at((*PATH, "sha256"), f"dataset {name!r} now has other contents: {dataset.sha256}")
     return {
@@ -48,6 +52,8 @@ def resolved_dataset(session: Session, project_id: int, given: object, *, hold: 
         "format": dataset.format,
         "target": dataset.target,
         "key": dataset.path,
+        "rows": dataset.rows,
+        "columns": dataset.columns,
     }
 
 

@@ -7,6 +7,7 @@ from service.models.access import DEFAULT_PROJECT, DEFAULT_PROJECT_ID, AuditEntr
 from service.models.base import Base, Json, UtcDateTime, utcnow
 from service.models.files import Artifact, Dataset
 from service.models.hooks import Delivery, Webhook
+from service.models.jobs import Job
 from service.models.studies import (
     Attempt,
     Enqueued,
@@ -34,6 +35,7 @@ __all__ = [
     "Event",
     "IdempotencyKey",
     "Incumbent",
+    "Job",
     "Json",
     "Note",
     "Project",

@@ -27,6 +27,7 @@ class Study(Base):
 
     `counts` holds the number of runs by state, `trials` that of trials, and `fidelity` what all runs together were
     started for: they are kept with every change, so that nobody has to count a hundred thousand rows.
+    `checks` is how many of the jobs before its first run have not ended.
     `sources` is what other studies found, for a warm start: much, and read only where the search needs it.
     `standing` is what the search says of the best run (see `service.repositories.standings`); null while there is none.
     """
@@ -46,6 +47,7 @@ class Study(Base):
     standing: Mapped[Json | None] = mapped_column(JSON(none_as_null=True))
     counts: Mapped[Json] = mapped_column(default=dict)
     trials: Mapped[int] = mapped_column(default=0)
+    checks: Mapped[int] = mapped_column(default=0)
     fidelity: Mapped[float] = mapped_column(Float, default=0.0)
     last_event: Mapped[int] = mapped_column(default=0)
     owner: Mapped[str | None] = mapped_column(String(128))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from search import History, Standing, StudySpec, incumbents, schedule, standing
+from search.history import RunState
 from service.models import Incumbent, Json, Run, Study, Trial, utcnow
 from service.repositories.events import Events
 from service.repositories.runs import RunRow, Runs
@@ -63,6 +64,22 @@ class Standings:
     def leader(self, study: Study) -> Leader | None:
         """The best run; None while no run has succeeded."""
         return self.leader_of_each([study]).get(study.id)
+
+    def best_of_trials(self, study: Study, most: int) -> Sequence[RunRow]:
+        """The runs of the best trials at the fidelity of the leader, the best first; replicates do not count."""
+        leader = self.leader(study)
+        if leader is None:
+            return []
+        order = Run.value.desc() if study.spec["metrics"][0]["direction"] == "maximize" else Run.value
+        rows = self.session.execute(
+            sa.select(Run, Trial)
+            .join(Trial, (Trial.study_id == Run.study_id) & (Trial.number == Run.trial))
+            .where(Run.study_id == study.id, Run.state == RunState.SUCCEEDED, Run.replicate == 0)
+            .where(Run.fidelity.is_not_distinct_from(leader.row.run.fidelity), Trial.invalidated_event.is_(None))
+            .order_by(Run.violation, order, Run.trial)
+            .limit(most)
+        )
+        return [RunRow(run, trial) for run, trial in rows]
 
     def leader_of_each(self, studies: Collection[Study]) -> dict[int, Leader]:
         """The best run of each of these studies, by study; none for those in which no run has succeeded."""

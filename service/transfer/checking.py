@@ -28,6 +28,7 @@ from service.transfer.records import (
     EvaluationRecord,
     EventRecord,
     IncumbentRecord,
+    JobRecord,
     NoteRecord,
     Record,
     ReportRecord,
@@ -38,8 +39,10 @@ from service.transfer.records import (
 from service.transfer.results import check_result
 from service.transfer.specs import read_study
 from service.transfer.timeline import Timeline
+from spaces.checks import unknown
 from spaces.errors import InvalidInput
 from spaces.values import show
+from workers.jobs import JOBS
 
 MOST_RUNS = 500_000
 """A study with more of them has a history that no process should have in its memory."""
@@ -47,6 +50,17 @@ MOST_REPORTS = 5_000_000
 """Of a study with a stopping rule, which has them in its history too."""
 
 EXTERNAL = "external"
+
+
+FAILURE: Mapping[str, type] = {"class": str, "message": str, "traceback": str}
+DETAILS: Mapping[str, set[str]] = {
+    "baseline": {"name"},
+    "overfit": {"passed", "score", "value", "epochs", "why"},
+    "lr_range": {"lrs", "losses", "low", "high", "diverged"},
+    "refit": {"card"},
+    "ensemble": {"members", "single", "ensemble"},
+}
+"""What pages read of what a job found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,7 @@ class _Checker:
         self._placed: list[tuple[int, int, Event]] = []
         self._fidelities: list[float | None] = []
         self._evaluated = False
+        self._jobs = 0
 
     def check(self) -> Checked:
         checks: dict[type[Record], Callable[[Line, Any], None]] = {
@@ -112,6 +127,7 @@ class _Checker:
             EvaluationRecord: self._check_evaluation,
             NoteRecord: self._check_note,
             ArtifactRecord: self._check_artifact,
+            JobRecord: self._check_job,
         }
         for line in self.file.records():
             if self._study is None and not isinstance(line.record, StudyRecord):
@@ -305,6 +321,26 @@ class _Checker:
 
     def _check_artifact(self, line: Line, artifact: ArtifactRecord) -> None:
         self._check_attempt_number(line, self._run_of(line, artifact.run), artifact.attempt)
+
+    def _check_job(self, line: Line, job: JobRecord) -> None:
+        if job.number != self._jobs:
+            raise line.wrong("number", f"must be {self._jobs}, the next one, got {job.number}")
+        self._jobs += 1
+        if job.kind not in JOBS:
+            raise line.wrong("kind", unknown("kind of job", job.kind, JOBS))
+        ends = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
+        if job.state not in ends | (set() if job.finalization else {RunState.PENDING}):
+            raise line.wrong(
+                "state", f"must be that of a job that has ended, or of a check that waits, got {job.state}"
+            )
+        if job.failure is not None and {key: type(value) for key, value in job.failure.items()} != FAILURE:
+            raise line.wrong("failure", f"must have the texts {', '.join(FAILURE)}")
+        if job.details is not None and (lacking := DETAILS.get(job.kind, set()) - set(job.details)):
+            raise line.wrong("details", f"lacks {', '.join(sorted(lacking))}")
+        if job.trial is not None and job.trial >= len(self.seen.configs):
+            raise line.wrong("trial", f"the study has no trial {job.trial}")
+        for run in job.runs:
+            self._run_of(line, run)
 
     def _run_of(self, line: Line, run: int) -> int:
         if run >= len(self.seen.of_trial):

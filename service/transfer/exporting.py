@@ -10,13 +10,14 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
+from search.history import RunState
 from service.checkpoints import UPLOADED
 from service.database import Session
 from service.models import Study, utcnow
 from service.repositories.transfer import Transfers
-from service.transfer.records import FORMAT, RECORDS, VERSION, Record, StudyRecord, write_time
+from service.transfer.records import FORMAT, RECORDS, VERSION, JobRecord, Record, StudyRecord, write_time
 
-LOCAL_TO_DATASETS = ("key",)
+LOCAL_TO_DATASETS = ("key", "rows", "columns")
 """What a study knows of its dataset that means nothing elsewhere."""
 
 
@@ -54,6 +55,9 @@ def _portable(record: type[Record], row: Mapping[str, Any], study: Study, now: d
     portable: dict[str, Any] = {name: value + 0.0 if isinstance(value, float) else value for name, value in row.items()}
     if record is StudyRecord:
         portable |= {"spec": _portable_spec(portable["spec"]), "active_seconds": study.elapsed(now)}
+    if record is JobRecord and not RunState(portable["state"]).finished:
+        # a check is made anew; what a finalization works on, checkpoints and workers, stays here
+        portable["state"] = RunState.CANCELLED if portable["finalization"] else RunState.PENDING
     checkpoint = portable.get("checkpoint")
     if checkpoint is not None and (checkpoint.startswith(UPLOADED) or "://" not in checkpoint):
         portable["checkpoint"] = None  # a file of this service

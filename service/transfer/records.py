@@ -274,6 +274,33 @@ class ArtifactRecord(Record):
     created_at: Time
 
 
+class JobRecord(Record):
+    """Work beside the runs, and what it found, but for the model. A check under way is one that waits; what was under
+    way of a finalization is cancelled."""
+
+    word: ClassVar = "job"
+    table: ClassVar = models.Job
+    order: ClassVar = ("number",)
+
+    number: Number
+    finalization: Number
+    kind: Annotated[str, Field(max_length=16)]
+    state: InRunState
+    trial: Number | None
+    config: Object
+    fidelity: Real | None
+    seed: Number
+    options: Object
+    runs: list[Number]
+    metrics: Metrics | None
+    details: Object | None
+    failure: Object | None
+    author: Author
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+
+
 RECORDS: tuple[type[Record], ...] = (
     StudyRecord,
     EnqueuedRecord,
@@ -286,6 +313,7 @@ RECORDS: tuple[type[Record], ...] = (
     EvaluationRecord,
     NoteRecord,
     ArtifactRecord,
+    JobRecord,
 )
 """In the order in which they stand in a file."""
 BY_WORD: Mapping[str, type[Record]] = {record.word: record for record in RECORDS}

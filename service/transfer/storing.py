@@ -7,7 +7,7 @@ superseded, and their runs wait for others. `resume` goes on from there.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -15,9 +15,9 @@ from search.history import RunState
 from service import models
 from service.database import Session
 from service.datasets.references import resolved_dataset
-from service.lifecycle import COMMAND
 from service.models import Json, Study
 from service.repositories.events import Events
+from service.repositories.jobs import Jobs
 from service.repositories.projects import Projects
 from service.repositories.runs import Runs
 from service.repositories.standings import Standings
@@ -53,6 +53,7 @@ def store_study(session: Session, project_id: int, name: str, checked: Checked) 
     study.trials, study.fidelity, study.last_event = checked.trials, checked.fidelity, checked.events
     session.flush()
     _add_rows(session, study.id, checked)
+    study.checks = Jobs(session).open_checks(study.id)
     study.standing = {"incumbents": checked.incumbents}
     Standings(session).update(study, checked.search, checked.history)
     if not given.state.finished:
@@ -64,7 +65,7 @@ def _objective(session: Session, project_id: int, given: StudyRecord) -> Json:
     """With the place of its dataset; where the study has ended, it may be gone."""
     objective: Json = given.spec["objective"]
     dataset = objective.get("dataset")
-    if objective["type"] != COMMAND or dataset is None:
+    if not isinstance(dataset, Mapping):
         return objective
     try:
         return {**objective, "dataset": resolved_dataset(session, project_id, dataset, hold=True)}

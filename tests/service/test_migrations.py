@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from migrations.upgrade import head, revisions, upgrade
 from service.database import Database
 from service.models import DEFAULT_PROJECT, DEFAULT_PROJECT_ID, Project, utcnow
+from service.repositories.jobs import Jobs
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
 from service.repositories.standings import Standings
 from service.repositories.studies import Studies
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """All released ones but the last."""
 
 SPEC = {"metrics": [{"name": "accuracy", "direction": "maximize"}]}
@@ -61,6 +62,14 @@ def lead(connection: sa.Connection) -> None:
     connection.execute(sa.update(tables.tables["studies"]).values(standing={**standing, "schedule": []}))
 
 
+def count(connection: sa.Connection) -> None:
+    """What that study's runs come to, which revisions from 0003 on keep with it."""
+    tables = sa.MetaData()
+    tables.reflect(connection)
+    sums = {"counts": {"succeeded": len(RESULTS)}, "trials": 3, "fidelity": sum(each for _, each, _ in RESULTS)}
+    connection.execute(sa.update(tables.tables["studies"]).values(**sums))
+
+
 def test_every_revision_is_upgraded_from() -> None:
     assert [*REVISIONS, head()] == sorted(revisions()), "a revision that is released needs its line in REVISIONS"
 
@@ -76,6 +85,8 @@ def test_a_study_of_an_earlier_revision_is_all_there(
         fill(connection)
         if revision > "0001":
             lead(connection)
+        if revision > "0002":
+            count(connection)
     database.migrate()
 
     database.ping()
@@ -92,7 +103,8 @@ def test_a_study_of_an_earlier_revision_is_all_there(
         assert Runs(session).evaluation(1)
         assert study.counts == {"succeeded": len(RESULTS)}
         assert (study.trials, study.fidelity) == (3, sum(fidelity for _, fidelity, _ in RESULTS))
-        assert study.priority == 0
+        assert (study.priority, study.checks) == (0, 0)
+        assert Jobs(session).of(1) == []
         assert session.get_one(Project, DEFAULT_PROJECT_ID).name == DEFAULT_PROJECT
     database.dispose()
 

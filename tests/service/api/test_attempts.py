@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -120,7 +119,8 @@ def test_a_study_without_attempts_took_nothing(api: httpx.Client, study: dict[st
 def test_the_pool_says_with_what_it_was_carried_out(
     api: httpx.Client, create: Callable[..., int], pool: Any, turn: Callable[[], None], sqlite_database: Database
 ) -> None:
-    create(objective={"type": "train", "family": "mlp", "dataset": "digits"}, metrics=[ACCURACY], space=WIDTH)
+    objective = {"type": "train", "family": "mlp", "dataset": "digits"}
+    create(objective=objective, metrics=[ACCURACY], space=WIDTH, checks=False)
     turn()
     pool.events = [Started(event.key, "w", {"assay": "1.2.3", "host": {"name": "gpu-box"}}) for event in pool.events]
     turn()
@@ -139,10 +139,9 @@ ACCURACY = {"name": "val_accuracy", "direction": "maximize"}
 WIDTH = {"parameters": [{"name": "width", "type": "int", "low": 16, "high": 32}]}
 
 
-@pytest.mark.parametrize("name", list(DATASETS))
+@pytest.mark.parametrize("name", [name for name, row in DATASETS.items() if row.sha256 and not row.needs])
 def test_the_digest_of_a_dataset_is_that_of_what_is_loaded(name: str) -> None:
-    found = load(DATASETS[name].loader)()
-    assert sha256(found.inputs.tobytes() + found.labels.tobytes()).hexdigest() == DATASETS[name].sha256
+    assert load(DATASETS[name].loader)().digest() == DATASETS[name].sha256
 
 
 def test_equal_spaces_have_equal_digests(api: httpx.Client, study_payload: dict[str, Any]) -> None:

@@ -287,3 +287,36 @@ def test_a_study_names_a_dataset_and_its_worker_finds_it(
     objective = objective_for_worker({"type": "command", "dataset": stored}, app.state.store)
     assert dataset_path(objective["dataset"]).read_bytes() == IRIS
     assert objective_for_worker({"type": "train", "dataset": "digits"}, app.state.store)["dataset"] == "digits"
+
+
+TABLE = "size,kind,y\n" + "".join(f"{i / 7:.2f},{'abc'[i % 3]},{'uv'[i % 2]}\n" for i in range(40))
+
+
+def test_a_family_trains_on_an_uploaded_table(api: httpx.Client, study_payload: dict[str, Any]) -> None:
+    upload(api, TABLE.encode(), "rows", target="y")
+    objective = {"type": "train", "family": "mlp", "dataset": "rows"}
+    accuracy = [{"name": "val_accuracy", "direction": "maximize"}]
+    payload = {**study_payload, "space": {"preset": "minimal"}, "objective": objective, "metrics": accuracy}
+    answer = api.post("studies", json=payload)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["objective"]["dataset"]["sha256"] == hashlib.sha256(TABLE.encode()).hexdigest()
+    other = {**payload, "name": "t", "objective": {**objective, "family": "lenet"}}
+    assert "lenet does classification of image inputs; rows" in api.post("studies", json=other).text
+    missing = {**payload, "name": "t", "objective": {**objective, "dataset": "digit"}}
+    errors = api.post("studies", json=missing).json()["errors"]
+    assert [error["path"] for error in errors] == ["objective.dataset"]
+    assert "did you mean digits" in errors[0]["message"]
+    long = {**payload, "name": "t", "metrics": [{"name": "val_r2", "direction": "maximize"}]}
+    assert "val_r2" in api.post("studies", json=long).text
+
+
+def test_what_cannot_be_trained_on_says_which_column(api: httpx.Client, study_payload: dict[str, Any]) -> None:
+    rows = "id,when,y\n" + "".join(f"n{i},2026-01-{1 + i % 28:02d},{i % 2}\n" for i in range(60))
+    upload(api, rows.encode(), "rows", target="y")
+    objective = {"type": "train", "family": "mlp", "dataset": "rows"}
+    accuracy = [{"name": "val_accuracy", "direction": "maximize"}]
+    payload = {**study_payload, "space": {"preset": "minimal"}, "objective": objective, "metrics": accuracy}
+    answer = api.post("studies", json=payload)
+    assert answer.status_code == 422
+    assert "'id' is text with too many values" in answer.text
+    assert "'when' is date" in answer.text

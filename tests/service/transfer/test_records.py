@@ -11,9 +11,10 @@ OF_THE_SERVICE = {
     "reports": {"id"},
     "notes": {"id"},
     "artifacts": {"id", "path"},
+    "jobs": {"key", "owner", "lease_expires", "attempts", "model"},
 }
 DERIVED = {
-    "studies": {"standing", "counts", "trials", "fidelity", "last_event"},
+    "studies": {"standing", "counts", "trials", "checks", "fidelity", "last_event"},
     "runs": {"value", "violation"},
 }
 

@@ -4,7 +4,7 @@ import { CHANGED, REPORT, say, throttled } from "./events.js";
 
 const TYPES = [
   ...["created", "paused", "resumed", "completed", "failed", "cancelled"].map((word) => `study.${word}`),
-  ...["incumbent", "tested"].map((word) => `study.${word}`),
+  ...["incumbent", "tested", "checked", "finalizing", "finalized"].map((word) => `study.${word}`),
   ...["enqueued", "invalidated"].map((word) => `trial.${word}`),
   ...["pending", "running", "succeeded", "failed", "stopped", "cancelled", "retried"].map((word) => `run.${word}`),
 ];

@@ -55,7 +55,8 @@ function columns() {
     const own = new Set(members);
     return x.map((_, i) => (i < points.value.length && counts(i) && own.has(points.fidelity[i]) ? points.value[i] : null));
   });
-  return [x, line, ...dots];
+  const baseline = x.map(() => data.baseline);
+  return [x, line, baseline, ...dots];
 }
 
 function lead() {
@@ -65,7 +66,7 @@ function lead() {
 
 function yRange() {
   if (logarithmic) return logRange(data.points.value);
-  return range(lead(), valid(), data.maximize);
+  return range(data.baseline === null ? lead() : [...lead(), data.baseline], valid(), data.maximize);
 }
 
 function build() {
@@ -85,7 +86,8 @@ function build() {
         y: { distr: logarithmic ? 3 : 1, range: yRange },
       },
       axes: axes((value) => (by === "order" ? number(value) : seconds(value)), by === "order"),
-      series: [{}, { stroke: colour("incumbent"), width: 2, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } }, ...scatter],
+      series: [{}, { stroke: colour("incumbent"), width: 2, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
+        { stroke: colour("baseline"), width: 1.5, dash: [6, 4], points: { show: false } }, ...scatter],
       hooks: { setCursor: [hover], draw: [mark] },
     },
     columns(),
@@ -129,7 +131,7 @@ function show() {
   else build();
   built = look;
   const colours = data.fidelity ? levels.map((level) => [label(level), `ramp-${level.shade}`]) : [["runs", "ramp-3"]];
-  legend(document.querySelector("#outcomes-legend"), data.points.value.length ? [["incumbent", "line of-incumbent"], ...colours, ...markLegend(data.points.mark)] : []);
+  legend(document.querySelector("#outcomes-legend"), data.points.value.length ? [["incumbent", "line of-incumbent"], ...(data.baseline === null ? [] : [["baseline", "line of-baseline"]]), ...colours, ...markLegend(data.points.mark)] : []);
 }
 
 const refresh = throttled(async () => {

@@ -1,0 +1,130 @@
+"""`assay checks`, `assay finalize`, `assay predict`: what surrounds the search."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay import view
+from assay.commands.common import AsJson, Name, Url, connect, print_json, stdout
+from assay.errors import AssayError
+from assay.wire import Finalization, Job
+
+DOUBT = "cannot be told from the best"
+
+
+class Data(StrEnum):
+    TRAIN = "train"
+    BOTH = "train+validation"
+
+
+def checks(name: Name, json: AsJson = False, url: Url = None) -> None:
+    """Print what was found out before a study's first run: baseline, overfit gate, learning-rate range."""
+    with connect(url) as client:
+        found = [job for job in client.studies.jobs(name) if job["finalization"] == 0]
+    if json:
+        print_json(found)
+        return
+    view.print_table(stdout(), ("check", "state", "found"), ((job["kind"], job["state"], _found(job)) for job in found))
+
+
+def finalize(
+    name: Name,
+    top: Annotated[int, typer.Option(min=1, max=50, help="Confirm so many of the best trials.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=50, help="With so many trainings each.")] = 5,
+    data: Annotated[Data, typer.Option(help="What the last training sees.")] = Data.TRAIN,
+    ensemble: Annotated[int, typer.Option(min=0, max=10, help="Of so many of the best runs; 0 makes none.")] = 10,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where the model goes.", show_default="NAME.safetensors")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the end and download the model.")] = True,
+    again: Annotated[bool, typer.Option("--again", help="Even if the study has been finalized already.")] = False,
+    json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Confirm the best trials of a study with new seeds, train the best once more, test it once, keep the model."""
+    with connect(url) as client:
+        begun = any(job["finalization"] for job in client.studies.jobs(name))
+        if again or not begun:
+            client.studies.finalize(name, top=top, seeds=seeds, data=data.value, ensemble=ensemble)
+        if not wait:
+            typer.echo(f"under way; look at it with: assay finalize {name}", err=True)
+            return
+        found = client.studies.wait_final(name)
+        if json:
+            print_json(found)
+        else:
+            _print(found)
+        if found["model"] is None:
+            raise AssayError(f"there is no model: {'; '.join(found['failures']) or 'no confirmation has a result'}")
+        typer.echo(f"model: {client.studies.model(name, output)}", err=True)
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A model that `assay finalize` left.")],
+    data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An NPZ with `inputs`, or a CSV of them.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A CSV file.", show_default="standard output")
+    ] = None,
+) -> None:
+    """Answer new inputs with a model: one row each, of class probabilities or of numbers."""
+    from assay.up import predict as answer
+
+    lines = answer(model, data)
+    if output is None:
+        for line in lines:
+            typer.echo(line)
+    else:
+        output.write_text("\n".join(lines) + "\n")
+
+
+def _found(job: Job) -> str:
+    if job["failure"]:
+        return f"{job['failure']['class']}: {job['failure']['message']}"
+    details = job["details"] or {}
+    match job["kind"]:
+        case "baseline" if details:
+            return f"{details['name']}: {view.pairs(job['metrics'])}"
+        case "overfit" if details:
+            verdict = "yes" if details["passed"] else f"no: {details['why']}"
+            return (
+                f"learns {details['examples']} examples by heart: {verdict} ({details['score']} "
+                f"{view.number(details['value'])} after {details['epochs']} epochs, {details['seconds']:.1f} s)"
+            )
+        case "lr_range" if details:
+            end = view.number(details["diverged"]) if details["diverged"] else "nowhere"
+            return f"search lr from {view.number(details['low'])} to {view.number(details['high'])} (diverges at {end})"
+        case _:
+            return ""
+
+
+def _print(found: Finalization) -> None:
+    metric = found["metric"]
+    rows = (
+        (
+            str(one["trial"]),
+            view.number(one["mean"]) + ("" if one["half_width"] is None else f" ± {view.number(one['half_width'])}"),
+            str(len(one["scores"])),
+            "best" if place == 0 else DOUBT if one["tied"] else "",
+            view.pairs(one["config"]),
+        )
+        for place, one in enumerate(found["ranking"])
+    )
+    view.print_table(stdout(), ("trial", metric, "trainings", "", "config"), rows)
+    if found["test"]:
+        typer.echo(f"test: {view.pairs(found['test'])}")
+    if found["ensemble"]:
+        members = ", ".join(f"{one['trial']} ({one['weight']:.0%})" for one in found["ensemble"]["members"])
+        typer.echo(f"single: {view.pairs(found['ensemble']['single'])}")
+        typer.echo(f"ensemble: {view.pairs(found['ensemble']['ensemble'])} of trials {members}")
+        for name, one in (found["ensemble"].get("calibration") or {}).items():
+            typer.echo(
+                f"calibration of the {name}: nll {view.number(one['nll'])}, ece {view.number(one['ece'])}; at "
+                f"temperature {view.number(one['temperature'])}: nll {view.number(one['scaled']['nll'])}, ece "
+                f"{view.number(one['scaled']['ece'])}"
+            )
+    for failure in found["failures"]:
+        typer.echo(failure, err=True)

@@ -1,0 +1,285 @@
+"""Jobs beside the runs, against a pool that does what the test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from search.history import RunState
+from service.database import Database
+from service.jobs.finalization import Wishes, finalize
+from service.jobs.runner import JobRunner
+from service.lifecycle import cancel_study, resume_study
+from service.models import DEFAULT_PROJECT_ID, Job, Study, utcnow
+from service.problems import Refused
+from service.repositories.events import Events
+from service.repositories.jobs import Jobs
+from service.repositories.owned import Owned
+from service.states import StudyState
+from workers.protocol import Assignment, FailureClass, Finished, Result
+
+Turn = Callable[[], None]
+Show = Callable[[], Study]
+TRAIN: dict[str, Any] = {
+    "space": {"parameters": [{"name": "width", "type": "int", "low": 16, "high": 64, "default": 24}]},
+    "objective": {"type": "train", "family": "mlp", "dataset": "digits", "epochs": 2},
+    "metrics": [{"name": "val_accuracy", "direction": "maximize"}],
+    "seed": 1,
+}
+
+
+@pytest.fixture
+def jobs(sqlite_database: Database, show: Show) -> Callable[[], Sequence[Job]]:
+    def read() -> Sequence[Job]:
+        with sqlite_database.session(write=False) as session:
+            return Jobs(session).of(show().id)
+
+    return read
+
+
+def settle(pool: Any, turn: Turn, assignment: Assignment, **details: Any) -> None:
+    """Ends a job."""
+    metrics = details.pop("metrics", {})
+    del pool.open[assignment.key]
+    if assignment.checkpoint:
+        assignment.checkpoint.write_bytes(b"model")
+    made = Result(metrics, checkpointed=assignment.checkpoint is not None, details=details)
+    pool.events.append(Finished(assignment.key, made))
+    turn()
+
+
+def pass_checks(pool: Any, turn: Turn) -> None:
+    turn()
+    while any(one.task == "job" for one in pool.open.values()):
+        for one in list(pool.open.values()):
+            assert one.job is not None, "no run begins before the checks have ended"
+            settle(pool, turn, one, passed=True)
+        turn()
+
+
+def test_a_study_that_trains_is_looked_into_before_its_first_run(
+    create: Callable[..., int], pool: Any, turn: Turn, show: Show, jobs: Callable[[], Sequence[Job]]
+) -> None:
+    create(**TRAIN)
+    assert [job.kind for job in jobs()] == ["baseline", "overfit", "lr_range"]
+    turn()
+    assert [one.job.kind for one in pool.open.values()] == ["baseline", "overfit"], "as many as there are workers"
+    assert all(one.config == {"width": 24} for one in pool.open.values())
+    assert show().waiting.startswith("checks: 3")
+    pass_checks(pool, turn)
+    assert [job.state for job in jobs()] == [RunState.SUCCEEDED] * 3
+    assert show().checks == 0
+    assert [one.task for one in pool.open.values()] == ["train", "train"]
+
+
+@pytest.mark.parametrize(
+    ("checks", "kinds"),
+    [(False, []), ({"baseline": False}, ["overfit", "lr_range"]), (True, ["baseline", "overfit", "lr_range"])],
+)
+def test_checks_can_be_left_out(
+    checks: Any, kinds: list[str], create: Callable[..., int], jobs: Callable[[], Sequence[Job]]
+) -> None:
+    create(**TRAIN, checks=checks)
+    assert [job.kind for job in jobs()] == kinds
+
+
+def test_what_is_not_trained_here_is_not_looked_into(
+    create: Callable[..., int], pool: Any, turn: Turn, jobs: Callable[[], Sequence[Job]]
+) -> None:
+    create()
+    turn()
+    assert jobs() == []
+    assert len(pool.open) == 2
+
+
+def test_a_study_that_cannot_learn_by_heart_pauses_and_may_be_resumed(
+    create: Callable[..., int], pool: Any, turn: Turn, show: Show, sqlite_database: Database
+) -> None:
+    create(**TRAIN, checks={"baseline": False, "lr_range": False})
+    turn()
+    found = {"score": "accuracy", "wanted": 0.98, "value": 0.3, "epochs": 300, "examples": 64}
+    settle(pool, turn, pool.first, passed=False, why="the loss hardly falls", **found)
+    study = show()
+    assert study.state == StudyState.PAUSED
+    assert study.reason is not None
+    assert "learn 64 examples by heart (accuracy 0.3" in study.reason
+    assert "the loss hardly falls" in study.reason
+    assert not pool.open
+    with sqlite_database.session() as session:
+        resume_study(session, DEFAULT_PROJECT_ID, "s")
+    turn()
+    assert [one.task for one in pool.open.values()] == ["train", "train"]
+
+
+def test_a_check_that_fails_holds_nothing_up(
+    create: Callable[..., int], pool: Any, turn: Turn, jobs: Callable[[], Sequence[Job]]
+) -> None:
+    create(**TRAIN, checks={"baseline": False, "lr_range": False})
+    turn()
+    pool.fail(pool.first, FailureClass.ERROR, "no such data")
+    turn()
+    (job,) = jobs()
+    assert (job.state, job.failure["message"]) == (RunState.FAILED, "no such data")
+    turn()
+    assert [one.task for one in pool.open.values()] == ["train", "train"]
+
+
+def test_a_lost_worker_costs_an_attempt_and_the_third_one_the_job(
+    create: Callable[..., int], pool: Any, turn: Turn, jobs: Callable[[], Sequence[Job]]
+) -> None:
+    create(**TRAIN, checks={"baseline": False, "lr_range": False})
+    for attempt in (1, 2, 3):
+        turn()
+        (job,) = jobs()
+        assert (job.attempts, job.state) == (attempt, RunState.RUNNING)
+        pool.fail(pool.first, FailureClass.LOST)
+        turn()
+    assert jobs()[0].state == RunState.FAILED
+
+
+def test_jobs_of_a_dead_dispatcher_are_taken_over(
+    create: Callable[..., int], pool: Any, turn: Turn, jobs: Callable[[], Sequence[Job]], sqlite_database: Database
+) -> None:
+    study_id = create(**TRAIN, checks={"baseline": False, "lr_range": False})
+    with sqlite_database.session() as session:
+        Owned(session).lock(study_id)
+        Jobs(session).start(Jobs(session).get(study_id, 0), "gone", "somebody", 30)
+    turn()
+    assert not pool.open, "its lease still runs"
+    with sqlite_database.session() as session:
+        Jobs(session).get(study_id, 0).lease_expires = utcnow() - timedelta(seconds=1)
+    turn()
+    assert pool.first.job.kind == "overfit"
+    assert jobs()[0].attempts == 2
+
+
+def test_cancelling_ends_the_checks_too(
+    create: Callable[..., int], pool: Any, turn: Turn, jobs: Callable[[], Sequence[Job]], sqlite_database: Database
+) -> None:
+    create(**TRAIN)
+    turn()
+    with sqlite_database.session() as session:
+        cancel_study(session, DEFAULT_PROJECT_ID, "s")
+    turn()
+    assert {job.state for job in jobs()} == {RunState.CANCELLED}
+    assert len(pool.killed) == 2
+
+
+def test_a_fault_of_the_service_ends_one_job_and_nothing_else(
+    create: Callable[..., int],
+    pool: Any,
+    turn: Turn,
+    show: Show,
+    jobs: Callable[[], Sequence[Job]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("what nobody thought of")
+
+    monkeypatch.setattr(JobRunner, "_assignment", broken)
+    create(**TRAIN, checks={"baseline": False, "lr_range": False})
+    turn()
+    (job,) = jobs()
+    assert job.state == RunState.FAILED
+    assert "what nobody thought of" in job.failure["message"]
+    assert show().checks == 0
+    turn()
+    assert [one.task for one in pool.open.values()] == ["train", "train"]
+
+
+def test_giving_a_job_back_is_no_attempt(
+    create: Callable[..., int], pool: Any, turn: Turn, jobs: Callable[[], Sequence[Job]], dispatcher: Any
+) -> None:
+    create(**TRAIN, checks={"baseline": False, "lr_range": False})
+    for _ in range(5):
+        turn()
+        assert jobs()[0].attempts == 1
+        dispatcher.hand_over()
+        assert (jobs()[0].state, jobs()[0].attempts) == (RunState.PENDING, 0)
+        turn()
+        pool.fail(pool.first, FailureClass.PREEMPTED)
+        turn()
+    assert jobs()[0].state in (RunState.PENDING, RunState.RUNNING)
+
+
+def test_a_study_has_no_more_jobs_under_way_than_runs(
+    create: Callable[..., int], pool: Any, turn: Turn, jobs: Callable[[], Sequence[Job]]
+) -> None:
+    create(**{**TRAIN, "parallelism": 1})
+    turn()
+    assert [job.state for job in jobs()].count(RunState.RUNNING) == 1
+
+
+def complete(create: Callable[..., int], pool: Any, turn: Turn, scores: dict[int, float]) -> int:
+    study_id = create(**TRAIN, checks=False, budget={"max_runs": 4})
+    turn()
+    number = 0
+    while pool.open:
+        for one in list(pool.open.values()):
+            if one.task == "test":
+                pool.finish(one, test_accuracy=0.9)
+            else:
+                pool.finish(one, val_accuracy=scores[number])
+                number += 1
+        turn()
+    return study_id
+
+
+def test_a_finalization_confirms_then_trains_once_more_and_mixes(
+    create: Callable[..., int],
+    pool: Any,
+    turn: Turn,
+    show: Show,
+    jobs: Callable[[], Sequence[Job]],
+    sqlite_database: Database,
+) -> None:
+    study_id = complete(create, pool, turn, {0: 0.90, 1: 0.95, 2: 0.94, 3: 0.70})
+    assert show().state == StudyState.COMPLETED
+    with sqlite_database.session() as session:
+        finalize(session, Owned(session).lock(study_id), Wishes(top=2, seeds=3), "me")
+    turn()
+    assert [(job.kind, job.trial) for job in jobs()] == [("confirm", 1)] * 3 + [("confirm", 2)] * 3
+    seeds = {job.seed for job in jobs() if job.trial == 1}
+    assert len(seeds) == 3
+    assert seeds == {job.seed for job in jobs() if job.trial == 2}, "the same seeds, so that they compare"
+    scores = {1: iter([0.90, 0.91, 0.92]), 2: iter([0.96, 0.97, 0.96])}
+    by_config = {str(job.config): job.trial for job in jobs()}
+    while pool.open:
+        for one in list(pool.open.values()):
+            if one.job.kind == "confirm":
+                settle(pool, turn, one, metrics={"val_accuracy": next(scores[by_config[str(one.config)]])})
+            elif one.job.kind == "refit":
+                assert by_config[str(one.config)] == 2, "the best mean, not the best single result"
+                assert one.job.options["card"]["confirmed"]["scores"] == [0.96, 0.97, 0.96]
+                settle(pool, turn, one, metrics={"test_accuracy": 0.95}, card={"trial": 2})
+            else:
+                assert [member.trial for member in one.job.members] == [1, 2, 0, 3]
+                settle(pool, turn, one, single={}, ensemble={})
+        turn()
+    assert [job.kind for job in jobs()][6:] == ["refit", "ensemble"]
+    assert {job.state for job in jobs()} == {RunState.SUCCEEDED}
+    assert jobs()[6].model
+    with sqlite_database.session(write=False) as session:
+        types = [event.type for event in Events(session).after(study_id, 0, 1000)]
+    assert types[-1] == "study.finalized"
+    assert types.count("study.finalizing") == 1
+
+
+def test_only_a_finished_study_with_a_result_is_finalized_and_one_at_a_time(
+    create: Callable[..., int], pool: Any, turn: Turn, sqlite_database: Database
+) -> None:
+    study_id = complete(create, pool, turn, dict.fromkeys(range(4), 0.9))
+    other = create(name="t", **TRAIN)
+    external = create(name="u")
+    with sqlite_database.session() as session:
+        lock = Owned(session).lock
+        with pytest.raises(Refused, match="when it has ended"):
+            finalize(session, lock(other), Wishes(), "me")
+        with pytest.raises(Refused, match="objective train"):
+            finalize(session, lock(external), Wishes(), "me")
+        finalize(session, lock(study_id), Wishes(top=1, seeds=1), "me")
+        with pytest.raises(Refused, match="under way"):
+            finalize(session, lock(study_id), Wishes(), "me")
