@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("footprint", "latency", "dispatch", "service")
+MODULES = ("footprint", "latency", "dispatch", "service", "training")
 
 if __name__ == "__main__":
     failed = 0
