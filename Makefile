@@ -9,10 +9,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 demo: $(VENV)/server
 	$(BIN)/assay demo examples/studies/digits-lenet.yaml $(if $(filter 1,$(DEMO_EXIT)),--exit)
 
-# the fast ones first, two at a time; those that start Ray, a browser or a whole service want the machine for themselves
+# two at a time, the fast ones and those that only compute; those that start Ray, a browser or a whole service want the
+# machine for themselves
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --durations 15
-	$(BIN)/python -m pytest -m slow --durations 30
+	$(BIN)/python -m pytest -m "not slow or computes" -n 2 --dist loadfile --durations 15
+	$(BIN)/python -m pytest -m "slow and not computes" --durations 15
 
 # the tests that need neither Ray nor a browser nor a whole service, and fit few models
 fast: $(VENV)/dev

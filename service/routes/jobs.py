@@ -73,7 +73,7 @@ def finalize_study(
     caller: Writer,
     database: DatabaseOfApp,
     once: Once,
-    wishes: Annotated[schemas.Finalize, Body()] = schemas.Finalize(),
+    wishes: Annotated[schemas.Finalize, Body()],
 ) -> schemas.Finalization:
     """Confirms the best trials with new seeds, trains the one with the best mean once more, tests it once, and keeps it
     as a model to download; beside it an ensemble of the runs, with a report on calibration."""

@@ -61,6 +61,7 @@ def study(name: str, algorithm: Mapping[str, Any], *metrics: Mapping[str, Any], 
         "name": name,
         "space": {"parameters": PARAMETERS, "fidelity": {"name": "epochs", "low": 1, "high": EPOCHS}},
         "objective": {"type": "train", "family": "mlp", "dataset": "digits"},
+        "checks": False,  # which are the same for all
         "metrics": [ACCURACY, *metrics],
         "algorithm": dict(algorithm),
         "budget": {"max_runs": runs(algorithm["name"])},

@@ -13,3 +13,4 @@ def pytest_collection_modifyitems(items):
         parameters = getattr(item, "callspec", None)
         if item.path.parent == Path(__file__).parent and parameters and parameters.params.get("algorithm") in LONGEST:
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.computes)

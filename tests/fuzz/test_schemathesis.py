@@ -20,7 +20,7 @@ from tests.fuzz.site import HELD, SECRETS, Site, run_ids
 
 EXAMPLES = examples(5)
 BASE = "http://localhost"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 10 * EXAMPLES)]
+pytestmark = [pytest.mark.slow, pytest.mark.computes, pytest.mark.timeout(600 + 10 * EXAMPLES)]
 
 KNOWN: dict[tuple[str, str], list[Any]] = {
     ("/studies/", "name"): ["ext", "pooled", "done", "paused", "cancelled", "untouched"],

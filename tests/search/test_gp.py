@@ -41,6 +41,7 @@ def test_branin(acquisition, runs):
 
 
 @pytest.mark.slow
+@pytest.mark.computes
 def test_hartmann_in_six_dimensions():
     """With 40 trials the regret is 0.03 to 0.13, by seed; above 0.12 is the second best minimum."""
     spec = study(box(6), 40)

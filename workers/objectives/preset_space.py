@@ -84,7 +84,7 @@ def _shape_problems(space: Json) -> Iterator[Problem]:
     if space["preset"] not in PRESETS:
         yield Problem(("space", "preset"), unknown("preset", space["preset"], PRESETS))
     for field in ("parameters", "constraints"):
-        if not isinstance(space.get(field) or [], list | tuple):
+        if not isinstance(space.get(field, []), list | tuple):
             yield Problem(("space", field), f"must be a list, got {kind(space[field])}")
 
 

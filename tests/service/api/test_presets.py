@@ -75,6 +75,7 @@ def test_what_cannot_go_together_is_a_constraint(api: httpx.Client) -> None:
         ({"preset": "standart"}, "space.preset", ["standard", "everything"]),
         ({"preset": "minimal", "parametres": []}, "space.parametres", ["parameters"]),
         ({"preset": "minimal", "parameters": 3}, "space.parameters", ["list"]),
+        ({"preset": "minimal", "parameters": None}, "space.parameters", ["list"]),
         ({"preset": "minimal", "parameters": [3]}, "space.parameters[0]", ["name"]),
         ({"preset": "minimal", "parameters": [{"name": "lrr", "low": 1}]}, "space.parameters[0].name", ["lr"]),
         (
