@@ -22,15 +22,17 @@ class Finals:
         self,
         name: str,
         *,
-        top: int = 3,
-        seeds: int = 5,
-        data: Literal["train", "train+validation"] = "train",
-        ensemble: int = 10,
+        top: int | None = None,
+        seeds: int | None = None,
+        data: Literal["train", "train+validation"] | None = None,
+        ensemble: int | None = None,
     ) -> Finalization:
         """Confirms the `top` best trials of a study that has ended by `seeds` trainings each, trains the best of them
-        once more on `data`, tests it once and keeps the model. Raises `Conflict` where that cannot be.
+        once more on `data`, tests it once and keeps the model. What is None is as the service has it. Raises `Conflict`
+        where that cannot be.
         """
-        wishes = {"top": top, "seeds": seeds, "data": data, "ensemble": ensemble}
+        given = {"top": top, "seeds": seeds, "data": data, "ensemble": ensemble}
+        wishes = {wish: value for wish, value in given.items() if value is not None}
         return cast(Finalization, self._http.post_once(study_path(name, "finalize"), wishes))
 
     def final(self, name: str) -> Finalization:

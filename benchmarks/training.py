@@ -27,7 +27,7 @@ from workers.catalogue import DATASETS
 from workers.data.loading import training_data
 from workers.jobs import carry_out
 from workers.objectives.train import TrainObjective
-from workers.protocol import Assignment, Job, Result
+from workers.protocol import Assignment, Job, Result, to_the_end
 from workers.training.health import multiply_adds
 from workers.training.learner import Learner
 from workers.training.loop import build
@@ -99,13 +99,7 @@ def train(assignment: Assignment) -> Trained:
     started = time.perf_counter()
     with TemporaryDirectory() as folder:
         work = replace(assignment, checkpoint=Path(folder) / "c")
-        training = TrainObjective().train(work)
-        while True:
-            try:
-                next(training)
-            except StopIteration as end:
-                result: Result = end.value
-                break
+        _, result = to_the_end(TrainObjective().train(work))
         seconds = time.perf_counter() - started
         tested = replace(work, task="test", resume_from=work.checkpoint, checkpoint=None)
         return Trained(result, TrainObjective().test(tested), seconds)

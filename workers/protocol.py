@@ -11,11 +11,12 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from spaces.errors import Problem
 
 Metrics = Mapping[str, float]
+T = TypeVar("T")
 
 
 class FailureClass(StrEnum):
@@ -134,6 +135,16 @@ class Failure(Exception):
 
 Stop = Literal["stop"]
 Training = Generator[Report, Stop | None, Result]
+
+
+def to_the_end(steps: Generator[Report, Stop | None, T]) -> tuple[list[Report], T]:
+    """Carries a training out that nobody stops: its reports, and what it returns."""
+    reports: list[Report] = []
+    while True:
+        try:
+            reports.append(next(steps))
+        except StopIteration as end:
+            return reports, end.value
 
 
 class Objective(Protocol):

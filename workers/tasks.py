@@ -15,12 +15,11 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """`help` says what it measures, with its unit. `tested`: whether it is also measured on the test split."""
+    """`help` says what it measures, with its unit."""
 
     name: str
     direction: Direction
     help: str
-    tested: bool = True
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ def checks(name: Name, json: AsJson = False, url: Url = None) -> None:
 
 def finalize(
     name: Name,
-    top: Annotated[int, typer.Option(min=1, max=50, help="Confirm so many of the best trials.")] = 3,
-    seeds: Annotated[int, typer.Option(min=1, max=50, help="With so many trainings each.")] = 5,
-    data: Annotated[Data, typer.Option(help="What the last training sees.")] = Data.TRAIN,
-    ensemble: Annotated[int, typer.Option(min=0, max=10, help="Of so many of the best runs; 0 makes none.")] = 10,
+    top: Annotated[int | None, typer.Option(min=1, help="Confirm so many of the best trials.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="With so many trainings each.")] = None,
+    data: Annotated[Data | None, typer.Option(help="What the last training sees.")] = None,
+    ensemble: Annotated[int | None, typer.Option(min=0, help="Of so many of the best runs; 0 makes none.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Where the model goes.", show_default="NAME.safetensors")
     ] = None,
@@ -49,7 +49,9 @@ def finalize(
     with connect(url) as client:
         begun = any(job["finalization"] for job in client.studies.jobs(name))
         if again or not begun:
-            client.studies.finalize(name, top=top, seeds=seeds, data=data.value, ensemble=ensemble)
+            client.studies.finalize(
+                name, top=top, seeds=seeds, data=None if data is None else data.value, ensemble=ensemble
+            )
         if not wait:
             typer.echo(f"under way; look at it with: assay finalize {name}", err=True)
             return

@@ -11,49 +11,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from search import judge, stream
 from search.confirmation import Confirmed, confirmed
 from search.history import Outcome, RunState
 from service.database import Session
+from service.job_schemas import Finalize
 from service.models import Job, Study
 from service.problems import NOT_ALLOWED, Refused
 from service.repositories.events import Events
 from service.repositories.jobs import Jobs
-from service.repositories.runs import RunRow
 from service.repositories.standings import Standings
 from service.specs import read_spec, search_spec
 from service.states import StudyState
-from workers.jobs import MEMBERS, kinds_of
+from workers.jobs import kinds_of
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """`top` trials, `seeds` trainings of each; the last one on `data`; an ensemble of up to `ensemble` runs."""
-
-    top: int = 3
-    seeds: int = 5
-    data: str = "train"
-    ensemble: int = MEMBERS
-
-
-def finalize(session: Session, study: Study, wishes: Wishes, author: str) -> int:
+def finalize(session: Session, study: Study, wishes: Finalize, author: str) -> int:
     """Adds the first jobs of a new finalization, and returns its number. The study's row is locked. Raises Refused."""
+    dataset = study.spec["objective"].get("dataset")
+    if isinstance(dataset, Mapping) and "key" not in dataset:
+        raise Refused(NOT_ALLOWED, f"the dataset {dataset.get('name')!r} that the study was trained on is not here")
     if not kinds_of(study.spec["objective"]):
         raise Refused(
             NOT_ALLOWED, "only studies of the objective train can be finalized: what they train is known here"
         )
     if not StudyState(study.state).finished:
         raise Refused(NOT_ALLOWED, f"the study is {study.state}; it can be finalized when it has ended")
-    dataset = study.spec["objective"].get("dataset")
-    if isinstance(dataset, Mapping) and "key" not in dataset:
-        raise Refused(NOT_ALLOWED, f"the dataset {dataset.get('name')!r} that the study was trained on is not here")
     jobs, spec = Jobs(session), search_spec(study)
     if any(not RunState(job.state).finished for job in jobs.of(study.id) if job.finalization):
         raise Refused(NOT_ALLOWED, "a finalization of the study is under way")
-    best = best_rows(session, study, wishes.top)
+    best = Standings(session).best_of_trials(study, wishes.top)
     if feasible := [row for row in best if not row.run.violation]:
         best = feasible
     if not best:
@@ -88,12 +77,17 @@ def part_ended(session: Session, study: Study, job: Job) -> None:
         if ranked:
             _hand_over(session, study, confirmations, ranked[0])
             return
+    over(session, study, job)
+
+
+def over(session: Session, study: Study, job: Job) -> None:
+    """Nothing more follows from the finalization that an ended job was a part of."""
     Events(session).append(study, "study.finalized", data={"finalization": job.finalization})
 
 
 def ranking(spec: Mapping[str, Any], parts: Sequence[Job]) -> list[Confirmed]:
     """The confirmed trials of a finalization, the best first, by the study's first metric."""
-    metric = spec["metrics"][0]
+    metric, search = spec["metrics"][0], read_spec(spec, stored=True)
     scores: dict[int, list[float]] = {}
     wanted: Counter[int] = Counter()
     violations: dict[int, float] = {}
@@ -101,18 +95,13 @@ def ranking(spec: Mapping[str, Any], parts: Sequence[Job]) -> list[Confirmed]:
         if part.kind != "confirm" or part.trial is None:
             continue
         wanted[part.trial] += 1
-        verdict = judge(read_spec(spec, stored=True), part.metrics) if part.metrics else None
+        verdict = judge(search, part.metrics) if part.metrics else None
         if isinstance(verdict, Outcome) and part.metrics:
             scores.setdefault(part.trial, []).append(part.metrics[metric["name"]])
             violations[part.trial] = violations.get(part.trial, 0.0) + verdict.violation
     # behind all others: who breaks a constraint, and who could not be trained with every seed
     behind = {trial for trial, found in scores.items() if len(found) < wanted[trial] or violations[trial] > 0}
     return confirmed(scores, maximize=metric["direction"] == "maximize", behind=behind)
-
-
-def best_rows(session: Session, study: Study, most: int) -> list[RunRow]:
-    """The best run of each of the best trials at the highest fidelity with results, the best first."""
-    return list(Standings(session).best_of_trials(study, most))
 
 
 def _hand_over(session: Session, study: Study, confirmations: Sequence[Job], winner: Confirmed) -> None:
@@ -128,7 +117,7 @@ def _hand_over(session: Session, study: Study, confirmations: Sequence[Job], win
     }
     options = {"data": first.options["data"], "card": card}
     jobs.add(study, kind="refit", trial=winner.trial, config=first.config, seed=first.seed, options=options, **common)
-    kept = [row for row in best_rows(session, study, first.options["ensemble"]) if row.run.checkpoint]
+    kept = [row for row in Standings(session).best_of_trials(study, first.options["ensemble"]) if row.run.checkpoint]
     if len(kept) > 1 and any(kind.name == "ensemble" for kind in kinds_of(study.spec["objective"])):
         numbers = [row.run.number for row in kept]
         jobs.add(study, kind="ensemble", config=first.config, seed=first.seed, runs=numbers, **common)

@@ -17,9 +17,8 @@ from service.database import Database, DatabaseUnavailable, Session
 from service.datasets.references import objective_for_worker
 from service.engagement import resources_of, training_seed
 from service.jobs.checks import check_ended
-from service.jobs.finalization import part_ended
+from service.jobs.finalization import over, part_ended
 from service.models import Job, Study, utcnow
-from service.repositories.events import Events
 from service.repositories.jobs import Jobs
 from service.repositories.owned import Owned
 from service.repositories.runs import Runs
@@ -120,13 +119,9 @@ class JobRunner:
             with self.database.session() as session:
                 study, job = Owned(session).lock(study_id), Jobs(session).get(study_id, number)
                 if not RunState(job.state).finished:
-                    job.failure = {"class": "error", "message": f"a fault of the service: {error!r}", "traceback": ""}
-                    Jobs(session).end(job, RunState.FAILED)
-                    if not job.finalization:
-                        study.checks = max(0, study.checks - 1)
-                    Events(session).append(
-                        study, "study.checked", data={"job": number, "kind": job.kind, "state": job.state}
-                    )
+                    self._store_failure(session, job, FailureClass.ERROR, f"a fault of the service: {error!r}")
+                    # what usually follows may be what failed: a check ends, and nothing more is made of a finalization
+                    (over if job.finalization else check_ended)(session, study, job)
 
     def _take(self, study_id: int, number: int) -> bool:
         key = uuid.uuid4().hex
@@ -207,10 +202,15 @@ class JobRunner:
     def _fail(
         self, session: Session, study: Study, job: Job, failure: FailureClass, message: str, traceback: str = ""
     ) -> None:
-        job.failure = {"class": str(failure), "message": message, "traceback": traceback}
-        Jobs(session).end(job, RunState.FAILED)
+        self._store_failure(session, job, failure, message, traceback)
         log.warning("job %d (%s) of study %s failed: %s", job.number, job.kind, study.name, message)
         self._followed(session, study, job)
+
+    def _store_failure(
+        self, session: Session, job: Job, failure: FailureClass, message: str, traceback: str = ""
+    ) -> None:
+        job.failure = {"class": str(failure), "message": message, "traceback": traceback}
+        Jobs(session).end(job, RunState.FAILED)
 
     def _followed(self, session: Session, study: Study, job: Job) -> None:
         (part_ended if job.finalization else check_ended)(session, study, job)

@@ -14,7 +14,7 @@ from service.auth.audit import audit
 from service.auth.callers import Reader, Writer
 from service.files import checkpoints_of
 from service.idempotency import Once, Replayed
-from service.jobs.finalization import Wishes, finalize, ranking
+from service.jobs.finalization import finalize, ranking
 from service.problems import documented
 from service.repositories.errors import NotFound
 from service.repositories.jobs import Jobs
@@ -82,7 +82,7 @@ def finalize_study(
             raise Replayed(replay)
     with once.transaction(database) as session:
         study = Studies(session, caller.project_id).get(name, lock=True)
-        number = finalize(session, study, Wishes(**wishes.model_dump()), caller.actor)
+        number = finalize(session, study, wishes, caller.actor)
         audit(session, caller, "study.finalize", study.name, {"finalization": number})
         answer = told(study, number, Jobs(session).of(study.id, number))
         once.keep(session, answer, 202)

@@ -20,6 +20,7 @@ from service.models import Json
 from service.specs import completed
 from service.states import AttemptState
 from service.tracking import decision, outcome
+from service.transfer.jobs import check_job
 from service.transfer.reading import Line, StudyFile
 from service.transfer.records import (
     ArtifactRecord,
@@ -39,10 +40,8 @@ from service.transfer.records import (
 from service.transfer.results import check_result
 from service.transfer.specs import read_study
 from service.transfer.timeline import Timeline
-from spaces.checks import unknown
 from spaces.errors import InvalidInput
 from spaces.values import show
-from workers.jobs import JOBS
 
 MOST_RUNS = 500_000
 """A study with more of them has a history that no process should have in its memory."""
@@ -50,17 +49,6 @@ MOST_REPORTS = 5_000_000
 """Of a study with a stopping rule, which has them in its history too."""
 
 EXTERNAL = "external"
-
-
-FAILURE: Mapping[str, type] = {"class": str, "message": str, "traceback": str}
-DETAILS: Mapping[str, set[str]] = {
-    "baseline": {"name"},
-    "overfit": {"passed", "score", "value", "epochs", "why"},
-    "lr_range": {"lrs", "losses", "low", "high", "diverged"},
-    "refit": {"card"},
-    "ensemble": {"members", "single", "ensemble"},
-}
-"""What pages read of what a job found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,17 +314,7 @@ class _Checker:
         if job.number != self._jobs:
             raise line.wrong("number", f"must be {self._jobs}, the next one, got {job.number}")
         self._jobs += 1
-        if job.kind not in JOBS:
-            raise line.wrong("kind", unknown("kind of job", job.kind, JOBS))
-        ends = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
-        if job.state not in ends | (set() if job.finalization else {RunState.PENDING}):
-            raise line.wrong(
-                "state", f"must be that of a job that has ended, or of a check that waits, got {job.state}"
-            )
-        if job.failure is not None and {key: type(value) for key, value in job.failure.items()} != FAILURE:
-            raise line.wrong("failure", f"must have the texts {', '.join(FAILURE)}")
-        if job.details is not None and (lacking := DETAILS.get(job.kind, set()) - set(job.details)):
-            raise line.wrong("details", f"lacks {', '.join(sorted(lacking))}")
+        check_job(line, job)
         if job.trial is not None and job.trial >= len(self.seen.configs):
             raise line.wrong("trial", f"the study has no trial {job.trial}")
         for run in job.runs:

@@ -33,7 +33,7 @@ _OF_RUNS = {
     "run.stopped": RunState.STOPPED,
     "run.cancelled": RunState.CANCELLED,
 }
-_REMARKS = ("study.incumbent", "study.tested")
+_REMARKS = ("study.incumbent", "study.tested", "study.checked", "study.finalizing", "study.finalized")
 NOT_YET = 0
 
 

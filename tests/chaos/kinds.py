@@ -14,7 +14,7 @@ from search.results import Invalid
 from search.simulation import simulate
 from tests.chaos.objective import HIGHEST, fate, loss
 from workers.objectives import OBJECTIVES
-from workers.protocol import Assignment
+from workers.protocol import Assignment, to_the_end
 
 SPACE: dict[str, Any] = {
     "parameters": [
@@ -69,11 +69,8 @@ class Kind:
         objective = {**self.study["objective"], "seconds_per_step": 0, "failure_rate": 0}
         axis = None if fidelity is None else ("steps", fidelity, HIGHEST)
         training = OBJECTIVES["function"].train(Assignment("", objective, config, 0, axis, None, None))
-        try:
-            while True:
-                next(training)
-        except StopIteration as end:
-            return dict(end.value.metrics)
+        _, result = to_the_end(training)
+        return dict(result.metrics)
 
     def undisturbed(self, spec: StudySpec) -> Sequence[Decision]:
         """The runs of a serial study, as nobody disturbed it."""

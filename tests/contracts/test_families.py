@@ -18,7 +18,7 @@ from workers.data.loading import Examples, held_out_data, training_data
 from workers.jobs import carry_out
 from workers.model_file import read_model
 from workers.objectives.train import TrainObjective
-from workers.protocol import Assignment, Job, Report, Result
+from workers.protocol import Assignment, Job, Report, Result, to_the_end
 from workers.tasks import HEALTH, TASKS
 from workers.training.loop import build
 from workers.training.plan import Plan
@@ -58,12 +58,7 @@ def assignment(family: Family, dataset: Dataset, **more: Any) -> Assignment:
 
 
 def train(work: Assignment) -> tuple[list[Report], Result]:
-    training, reports = TrainObjective().train(work), list[Report]()
-    while True:
-        try:
-            reports.append(next(training))
-        except StopIteration as end:
-            return reports, end.value
+    return to_the_end(TrainObjective().train(work))
 
 
 @pytest.mark.parametrize(("family", "dataset"), CASES)

@@ -29,7 +29,6 @@ class JobKind:
 
     name: str
     when: Literal["before", "after"]
-    help: str
     worker: str
     tasks: tuple[str, ...] = ()
     descends: bool = False
@@ -41,37 +40,19 @@ class JobKind:
 JOBS: Mapping[str, JobKind] = {
     kind.name: kind
     for kind in (
-        JobKind(
-            "baseline", "before", "the scores of the cheap standard model of the task", "workers.jobs.baseline:work"
-        ),
+        JobKind("baseline", "before", "workers.jobs.baseline:work"),
         JobKind(
             "overfit",
             "before",
-            "whether the default config can learn 64 examples by heart, without regularization",
             "workers.jobs.overfit:work",
             tasks=("classification", "regression", "segmentation"),
             descends=True,
         ),
+        JobKind("lr_range", "before", "workers.jobs.lr_range:work", descends=True),
+        JobKind("confirm", "after", "workers.jobs.confirm:work"),
+        JobKind("refit", "after", "workers.jobs.refit:work"),
         JobKind(
-            "lr_range",
-            "before",
-            "the loss while the learning rate rises, and the range that is worth searching",
-            "workers.jobs.lr_range:work",
-            descends=True,
-        ),
-        JobKind("confirm", "after", "one training of a config with another seed", "workers.jobs.confirm:work"),
-        JobKind(
-            "refit",
-            "after",
-            "the last training, on the training examples or on those for validation too; its test and its export",
-            "workers.jobs.refit:work",
-        ),
-        JobKind(
-            "ensemble",
-            "after",
-            "a greedy ensemble of the best runs, and how well the predictions are calibrated",
-            "workers.jobs.ensemble:work",
-            tasks=("classification", "regression", "forecasting"),
+            "ensemble", "after", "workers.jobs.ensemble:work", tasks=("classification", "regression", "forecasting")
         ),
     )
 }

@@ -3,11 +3,12 @@ of such draws mean nothing."""
 
 from __future__ import annotations
 
-from workers.protocol import Assignment, Job, Result
-from workers.training.loop import outcome, steps_of
+from workers.protocol import Assignment, Job, Result, to_the_end
+from workers.training.loop import steps_of
 from workers.training.plan import Plan
 
 
 def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
     """metrics: those of the training with the assignment's seed."""
-    return Result(dict(outcome(steps_of(plan, assignment)).metrics))
+    _, checkpoint = to_the_end(steps_of(plan, assignment))
+    return Result(dict(checkpoint.metrics))

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 from workers.data.loading import training_data
-from workers.families.blocks import attach_noise
+from workers.families.blocks import attach_noise, infeasible
 from workers.protocol import Assignment, Job, Result
 from workers.training.devices import prepare_device
 from workers.training.learner import Epoch
@@ -25,6 +25,8 @@ BELOW, ABOVE = 100.0, 3.0  # the range is from the divergence over BELOW to the 
 def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
     """details: {lrs, losses: smoothed, diverged: the rate at which the loss rose, or null, low, high: the proposal,
     seconds}."""
+    if plan.settings["optimizer"] == "lbfgs":
+        raise infeasible("lbfgs finds the length of its steps itself: there is no learning rate to look for")
     started = time.monotonic()
     plan = replace(plan, settings={**plan.settings, "warmup": 0.0, "schedule": "constant", "averaging": "none"})
     device = prepare_device(assignment.resources, plan.options)

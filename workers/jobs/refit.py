@@ -9,9 +9,9 @@ from typing import Any
 from workers.data.loading import held_out_data
 from workers.data.uploaded import table_of
 from workers.model_file import write_model
-from workers.protocol import Assignment, Job, Result
+from workers.protocol import Assignment, Job, Result, to_the_end
 from workers.training.devices import prepare_device
-from workers.training.loop import epochs, judge, learner_of, outcome
+from workers.training.loop import epochs, judge, learner_of
 from workers.training.plan import Plan
 
 
@@ -24,7 +24,7 @@ def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
     whole = job.options.get("data", "train") == "train+validation"
     part = replace(plan.part, whole=whole, fold=0, folds=0)
     plan = replace(plan, part=part, epochs=plan.horizon, axis="epochs")
-    checkpoint = outcome(epochs(plan, replace(assignment, resume_from=None, checkpoint=None)))
+    _, checkpoint = to_the_end(epochs(plan, replace(assignment, resume_from=None, checkpoint=None)))
     device = prepare_device(assignment.resources, plan.options)
     learner = learner_of(plan, assignment.seed, checkpoint, device)
     scores = judge(learner, held_out_data(plan.dataset, plan.part, device), assignment.seed, "test")

@@ -129,6 +129,3 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def evaluate(self, examples: Examples, rng: torch.Generator) -> Mapping[str, float]:
         """The task's scores (`workers.tasks`), by their names. `rng` is on the CPU and always in the same state."""
-
-
-Build = Callable[[Settings, Facts], Learner]

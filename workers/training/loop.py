@@ -17,7 +17,7 @@ from workers.checkpoints import Checkpoint
 from workers.data.loading import Examples, held_out_data, training_data
 from workers.families.blocks import parameter_count
 from workers.families.initialization import PROBES, scale_by_data
-from workers.protocol import Assignment, Failure, FailureClass, Metrics, Report, Result, Stop, Training
+from workers.protocol import Assignment, Failure, FailureClass, Metrics, Report, Result, Stop, Training, to_the_end
 from workers.training.assembly import assemble
 from workers.training.devices import autocast, prepare_device
 from workers.training.health import dead_units, multiply_adds
@@ -98,24 +98,14 @@ def folds(plan: Plan, assignment: Assignment) -> Steps:
         done, means = checkpoint.epoch, dict(checkpoint.metrics)
     while done < int(plan.level) and answer != "stop":
         fold = replace(plan, part=replace(plan.part, fold=done), axis="epochs")
-        checkpoint = outcome(epochs(fold, replace(assignment, resume_from=None)))
+        _, trained = to_the_end(epochs(fold, replace(assignment, resume_from=None)))
         done += 1
-        for name, value in checkpoint.metrics.items():
+        for name, value in trained.metrics.items():
             means[name] = means.get(name, 0.0) + (value - means.get(name, 0.0)) / done
-        checkpoint = replace(checkpoint, epoch=done, metrics=dict(means))
+        checkpoint = replace(trained, epoch=done, metrics=dict(means))
         answer = yield Report(done, dict(means), time.monotonic() - started)
     assert checkpoint is not None, "a fidelity in folds is 1 at least"
     return checkpoint
-
-
-def outcome(steps: Steps) -> Checkpoint:
-    """Carries a training out without telling anybody of its steps."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            checkpoint: Checkpoint = end.value
-            return checkpoint
 
 
 def test(assignment: Assignment) -> Metrics:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from search.history import RunState
+from service.job_schemas import Finalize
+from service.jobs.finalization import finalize
+from service.models import DEFAULT_PROJECT_ID
 from service.repositories.jobs import Jobs
 from service.repositories.owned import Owned
+from service.repositories.studies import Studies
+from service.transfer.exporting import exported
 from spaces.errors import InvalidInput
 
 NewSite = Callable[[], Any]
+Body = Callable[[bytes], list[Any]]
+TRAIN: dict[str, Any] = {
+    "space": {"parameters": [{"name": "width", "type": "int", "low": 16, "high": 64, "default": 24}]},
+    "objective": {"type": "train", "family": "mlp", "dataset": "digits", "epochs": 2},
+    "metrics": [{"name": "val_accuracy", "direction": "maximize"}],
+    "budget": {"max_runs": 2},
+    "seed": 1,
+}
 FOUND = {"lrs": [1e-4, 0.1], "losses": [2.3, 0.5], "low": 0.001, "high": 0.03, "diverged": None}
 
 
@@ -31,7 +42,32 @@ def jobs(site: Any) -> list[Any]:
         return list(Jobs(session).of(site.study().id))
 
 
-def test_what_jobs_found_comes_along_and_what_was_under_way_does_not(new_site: NewSite) -> None:
+def test_a_study_that_was_looked_into_and_finalized_comes_back(
+    create: Callable[..., int], pool: Any, turn: Callable[[], None], sqlite_database: Any, new_site: NewSite, body: Body
+) -> None:
+    def drive() -> None:
+        turn()
+        while pool.open:
+            for one in list(pool.open.values()):
+                pool.finish(one, **({"test_accuracy": 0.9} if one.task == "test" else {"val_accuracy": 0.9}))
+            turn()
+
+    study_id = create(**TRAIN)
+    for _ in range(3):  # what follows from a job is noticed at the next look
+        drive()
+    with sqlite_database.session() as session:
+        finalize(session, Owned(session).lock(study_id), Finalize(top=1, seeds=1, ensemble=0), "bob")
+    for _ in range(3):
+        drive()
+    with sqlite_database.session(write=False) as session:
+        content = b"".join(exported(session, Studies(session, DEFAULT_PROJECT_ID).get("s")))
+    there = new_site()
+    there.take_in(content)
+    assert [job.kind for job in jobs(there)][-2:] == ["confirm", "refit"]
+    assert body(there.export()) == body(content)
+
+
+def test_what_jobs_found_comes_along_and_what_was_under_way_does_not(new_site: NewSite, body: Body) -> None:
     here, there = new_site(), new_site()
     study_id = here.create(budget={"max_runs": 4})
     here.play()
@@ -48,10 +84,7 @@ def test_what_jobs_found_comes_along_and_what_was_under_way_does_not(new_site: N
     ]
     assert jobs(there)[0].details == FOUND
     assert there.study().checks == 1
-    again = [json.loads(line) for line in there.export().splitlines()][1:-1]
-    assert [line for line in again if line["record"] == "job"] == [
-        json.loads(line) for line in here.export().splitlines() if b'"record":"job"' in line
-    ]
+    assert body(there.export()) == body(here.export())
 
 
 @pytest.mark.parametrize(
@@ -67,15 +100,14 @@ def test_what_jobs_found_comes_along_and_what_was_under_way_does_not(new_site: N
         ({"state": "failed", "failure": {"class": "error"}}, "must have the texts class, message, traceback"),
     ],
 )
-def test_what_no_job_can_be_is_refused(change: dict[str, Any], message: str, new_site: NewSite) -> None:
+def test_what_no_job_can_be_is_refused(
+    change: dict[str, Any], message: str, new_site: NewSite, body: Body, seal: Callable[[list[Any]], bytes]
+) -> None:
     here, there = new_site(), new_site()
     study_id = here.create(budget={"max_runs": 2})
     here.play()
     add(here, study_id, "lr_range", RunState.SUCCEEDED, details=FOUND)
-    lines = [json.loads(line) for line in here.export().splitlines()][:-1]
-    lines = [{**line, **change} if line.get("record") == "job" else line for line in lines]
-    body = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
-    end = {"end": {"lines": len(lines), "sha256": sha256(body).hexdigest()}}
+    lines = [{**line, **change} if line.get("record") == "job" else line for line in body(here.export())]
     with pytest.raises(InvalidInput, match=message):
-        there.take_in(body + json.dumps(end, separators=(",", ":")).encode() + b"\n")
+        there.take_in(seal(lines))
     assert there.names() == set()

@@ -15,7 +15,7 @@ from workers.catalogue import FAMILIES, Facts, load
 from workers.data.loading import Data, Examples
 from workers.families.blocks import attach_noise, initialize
 from workers.objectives.train import TrainObjective
-from workers.protocol import Assignment, Report, Result
+from workers.protocol import Assignment, Result, to_the_end
 from workers.rows import Inputs
 from workers.training.learner import Epoch, Learner
 from workers.training.plan import Plan
@@ -185,12 +185,8 @@ def train(family: str, config: dict[str, Any], fidelity: tuple[str, float, float
     training = TrainObjective().train(
         Assignment(key="1", objective=objective, config=config, seed=0, fidelity=fidelity, **paths)
     )
-    reports: list[Report] = []
-    while True:
-        try:
-            reports.append(next(training))
-        except StopIteration as end:
-            return [report.metrics for report in reports], end.value
+    reports, result = to_the_end(training)
+    return [report.metrics for report in reports], result
 
 
 RESUMED = [

@@ -14,7 +14,7 @@ from workers.checkpoints import Checkpoint
 from workers.data.loading import Data, Examples
 from workers.families.blocks import attach_noise, initialize
 from workers.objectives.train import TrainObjective
-from workers.protocol import Assignment, Report
+from workers.protocol import Assignment, Report, to_the_end
 from workers.training.learner import Learner
 from workers.training.plan import Plan
 from workers.training.settings import Settings
@@ -55,12 +55,7 @@ def carry_out(family: str, config: dict[str, Any], fidelity: tuple[str, float, f
     training = TrainObjective().train(
         Assignment(key="1", objective=objective, config=config, seed=0, fidelity=fidelity, **more)
     )
-    reports: list[Report] = []
-    while True:
-        try:
-            reports.append(next(training))
-        except StopIteration:
-            return reports
+    return to_the_end(training)[0]
 
 
 @pytest.mark.parametrize(("family", "config"), CHOICES)

@@ -11,7 +11,7 @@ import torch
 
 from workers.checkpoints import Checkpoint
 from workers.objectives.train import TrainObjective
-from workers.protocol import Assignment, Result
+from workers.protocol import Assignment, Result, to_the_end
 
 FAST = {"batch_size": 8192}
 
@@ -52,12 +52,7 @@ def train(
             resume_from=resume_from,
         )
     )
-    while True:
-        try:
-            next(training)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+    return to_the_end(training)[1]
 
 
 @pytest.fixture(autouse=True)

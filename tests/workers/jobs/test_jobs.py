@@ -13,7 +13,7 @@ from workers.jobs.calibration import calibration, temperature_of
 from workers.jobs.ensemble import greedy
 from workers.model_file import ModelFileError, read_model
 from workers.objectives.train import TrainObjective
-from workers.protocol import Assignment, Job, Member, Result
+from workers.protocol import Assignment, Job, Member, Result, to_the_end
 
 OBJECTIVE = {"type": "train", "family": "mlp", "dataset": "digits"}
 
@@ -31,13 +31,7 @@ def assignment(kind: str, *members: Member, config: dict[str, Any] | None = None
 
 
 def run(work: Assignment) -> Result:
-    training = TrainObjective().train(work)
-    while True:
-        try:
-            next(training)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+    return to_the_end(TrainObjective().train(work))[1]
 
 
 def member(tmp_path: Path, trial: int, **config: Any) -> Member:

@@ -1,0 +1,35 @@
+"""What a job of an imported study must be, for its pages to be shown and its dispatcher to have something to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from search.history import RunState
+from service.transfer.reading import Line
+from service.transfer.records import JobRecord
+from spaces.checks import unknown
+from workers.jobs import JOBS
+
+FAILURE: Mapping[str, type] = {"class": str, "message": str, "traceback": str}
+DETAILS: Mapping[str, set[str]] = {
+    "baseline": {"name"},
+    "overfit": {"passed", "score", "value", "epochs", "why"},
+    "lr_range": {"lrs", "losses", "low", "high", "diverged"},
+    "refit": {"card"},
+    "ensemble": {"members", "single", "ensemble"},
+}
+"""What pages read of what a job found."""
+
+ENDS = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
+
+
+def check_job(line: Line, job: JobRecord) -> None:
+    """By itself, whatever the study is. Raises InvalidInput."""
+    if job.kind not in JOBS:
+        raise line.wrong("kind", unknown("kind of job", job.kind, JOBS))
+    if job.state not in ENDS | (set() if job.finalization else {RunState.PENDING}):
+        raise line.wrong("state", f"must be that of a job that has ended, or of a check that waits, got {job.state}")
+    if job.failure is not None and {key: type(value) for key, value in job.failure.items()} != FAILURE:
+        raise line.wrong("failure", f"must have the texts {', '.join(FAILURE)}")
+    if job.details and (lacking := DETAILS.get(job.kind, set()) - set(job.details)):
+        raise line.wrong("details", f"lacks {', '.join(sorted(lacking))}")
