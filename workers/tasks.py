@@ -94,7 +94,7 @@ TASKS: Mapping[str, Task] = {
             "forecasting",
             "the next value of a series",
             (
-                Metric("nrmse", "minimize", "root mean squared error over the deviation of the training targets"),
+                Metric("nrmse", "minimize", "root mean squared error over the deviation of the same targets"),
                 Metric("rmse", "minimize", "root mean squared error, in units of the series"),
                 Metric("loss", "minimize", "mean squared error of standardized targets"),
             ),

@@ -84,6 +84,12 @@ class Targets:
         out: Array = (answers(examples) - self.mean) / self.deviation
         return out
 
+    @staticmethod
+    def variance(standardized: Array) -> Array:
+        """[outputs]: what errors are measured against; that of the training targets where these do not vary."""
+        found: Array = standardized.var(axis=0)
+        return np.where(found > 0, found, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Ridge:
@@ -117,7 +123,7 @@ def regression(data: Data, facts: Facts, test: Examples | None = None) -> Baseli
         squared = mean_squared(ridge(examples) - y)
         in_units = squared * targets.deviation**2
         return {
-            "r2": float((1 - squared / y.var(axis=0)).mean()),
+            "r2": float((1 - squared / targets.variance(y)).mean()),
             "rmse": math.sqrt(in_units.mean()),
             "loss": float(squared.mean()),
         }
@@ -144,9 +150,10 @@ def forecasting(data: Data, facts: Facts, test: Examples | None = None) -> Basel
 
     def judged(found: Array, examples: Examples) -> Scores:
         """`found` [n, outputs] in standardized units."""
-        squared = mean_squared(found - targets.standardized(examples))
+        y = targets.standardized(examples)
+        squared = mean_squared(found - y)
         rmse = math.sqrt((squared * targets.deviation**2).mean())
-        return {"nrmse": math.sqrt(squared.mean()), "rmse": rmse, "loss": float(squared.mean())}
+        return {"nrmse": math.sqrt((squared / targets.variance(y)).mean()), "rmse": rmse, "loss": float(squared.mean())}
 
     def persistence(examples: Examples) -> Scores:
         last = last_known(rows_of_steps(examples)[:, :, : facts.outputs], targets.mean)

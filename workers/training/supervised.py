@@ -116,6 +116,7 @@ class Regressor(Supervised):
         error = answers - (targets - self.mean) / self.deviation
         squared = (error * self.deviation).square().mean(dim=0)  # in units of the target
         variance = targets.var(dim=0, correction=0)
+        variance = torch.where(variance > 0, variance, self.deviation.double() ** 2)  # of one target, or equal ones
         return {
             "r2": float((1 - squared / variance).mean()),
             "rmse": math.sqrt(float(squared.mean())),
@@ -128,4 +129,4 @@ class Forecaster(Regressor):
 
     def evaluate(self, examples: Examples, rng: torch.Generator) -> Mapping[str, float]:
         scores = super().evaluate(examples, rng)
-        return {"nrmse": math.sqrt(scores["loss"]), "rmse": scores["rmse"], "loss": scores["loss"]}
+        return {"nrmse": math.sqrt(1 - scores["r2"]), "rmse": scores["rmse"], "loss": scores["loss"]}

@@ -95,7 +95,7 @@ def rows(n: int = 30) -> tuple[Tensor, Tensor]:
 
 def test_the_readout_is_the_ridge_regression_of_the_centred_rows() -> None:
     reads, targets = rows()
-    fit = Ridge([(reads[:11], targets[:11]), (reads[11:], targets[11:])], ridge=2.0)
+    fit = Ridge([(reads[:11], targets[:11]), (reads[11:], targets[11:])], ridge=2.0, examples=len(reads))
     centred, goal = reads[:, 1:] - reads[:, 1:].mean(dim=0), targets - targets.mean(dim=0)
     slopes = torch.linalg.solve(centred.T @ centred + 2 * torch.eye(5, dtype=torch.float64), centred.T @ goal)
     torch.testing.assert_close(fit.weights[:, 1:], slopes.T)
@@ -104,12 +104,20 @@ def test_the_readout_is_the_ridge_regression_of_the_centred_rows() -> None:
     assert fit.error([(reads, targets)]) == pytest.approx(float(squares))
 
 
+def test_an_example_with_several_rows_counts_as_one() -> None:
+    """Windows that overlap show the readout each value many times, which makes no value better known."""
+    reads, targets = rows()
+    once = Ridge([(reads, targets)], 0.5, examples=30)
+    thrice = Ridge([(reads.repeat(3, 1), targets.repeat(3, 1))], 0.5, examples=30)
+    torch.testing.assert_close(once.weights, thrice.weights)
+
+
 def test_left_out_answers_are_those_of_a_fit_to_the_others() -> None:
     reads, targets = rows()
-    ((answers, _),) = Ridge([(reads, targets)], ridge=0.5).left_out([(reads, targets)])
+    ((answers, _),) = Ridge([(reads, targets)], 0.5, len(reads)).left_out([(reads, targets)])
     for i in range(5):
         others = torch.arange(len(reads)) != i
-        fit = Ridge([(reads[others], targets[others])], ridge=0.5)
+        fit = Ridge([(reads[others], targets[others])], 0.5, len(reads) - 1)
         torch.testing.assert_close(answers[i], fit.weights @ reads[i])
 
 
@@ -130,6 +138,21 @@ def test_it_learns_a_map_in_one_epoch_and_nothing_more_in_the_next(settings: Cal
     assert scores["nrmse"] < 0.02
     assert learner.train_epoch(epoch_of(learner, examples, number=1)) == first
     assert all(torch.equal(one, two) for one, two in zip(readout, learner.parameters(), strict=True))
+
+
+def test_errors_are_measured_against_the_deviation_of_what_is_predicted(settings: Callable[..., Settings]) -> None:
+    """A readout of nothing but the training mean: on targets of another spread it still has about their deviation."""
+    examples = windows()
+    learner = build(settings("esn", width=10, ridge=1e6), SERIES)
+    learner.prepare(Data(examples, examples))
+    learner.train_epoch(epoch_of(learner, examples))
+    assert examples.targets is not None
+    mean = examples.targets.mean()
+    wide = Examples(examples.inputs, mean + 3 * (examples.targets - mean))
+    with torch.no_grad():
+        assert learner.evaluate(wide, stream(0, "evaluation"))["nrmse"] == pytest.approx(1, abs=0.01)
+        alike = Examples(examples.inputs, torch.full_like(examples.targets, float(mean)))
+        assert learner.evaluate(alike, stream(0, "evaluation"))["nrmse"] < 0.05
 
 
 def test_missing_values_of_a_series_are_no_targets(settings: Callable[..., Settings]) -> None:

@@ -25,7 +25,7 @@ FAMILY = Family(
         ),
         Real(
             name="input_scale",
-            default=0.3,
+            default=0.5,
             low=0.01,
             high=2,
             log=True,
@@ -34,7 +34,7 @@ FAMILY = Family(
         ),
         Real(
             name="leak",
-            default=0.5,
+            default=0.8,
             low=0.05,
             high=1,
             limits=(1e-6, 1),
@@ -56,7 +56,8 @@ FAMILY = Family(
             high=10,
             log=True,
             limits=(1e-12, 1e6),
-            help="penalty on the squares of the readout's weights, beside the sum of squared errors",
+            help="penalty on the squares of the readout's weights, beside the sum over the sequences of the mean "
+            "squared error of their steps",
         ),
         Real(
             name="washout",

@@ -143,7 +143,7 @@ def fitted(network: EchoState, rows: Callable[[], Rows], epoch: Epoch) -> Ridge:
     """Draws the reservoir, in the first epoch, and fits the readout. A second epoch would change nothing."""
     if epoch.number == 0:
         network.draw(epoch.stream("initialization"))
-    ridge = Ridge(rows(), network.settings["ridge"])
+    ridge = Ridge(rows(), network.settings["ridge"], len(epoch.examples))
     network.readout.copy_(ridge.weights)
     return ridge
 

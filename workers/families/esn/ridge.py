@@ -1,4 +1,4 @@
-"""Ridge regression in closed form, over rows that come in parts: W = T'R (R'R + ridge I)^-1, the constant unpenalized.
+"""Ridge regression in closed form, over rows that come in parts: W = T'R (R'R + penalty I)^-1, the constant free.
 
 A. Hoerl and R. Kennard, Ridge regression: biased estimation for nonorthogonal problems, 1970
 """
@@ -12,14 +12,18 @@ from torch import Tensor
 
 
 class Ridge:
-    """Fits to rows: what is read [n, size], whose first column is 1, and the targets [n, outputs]; float64."""
+    """Fits to rows: what is read [n, size], whose first column is 1, and the targets [n, outputs]; float64.
 
-    def __init__(self, rows: Iterable[tuple[Tensor, Tensor]], ridge: float) -> None:
+    The rows are of so many `examples`. One that has several rows counts as one: the penalty grows with the rows.
+    """
+
+    def __init__(self, rows: Iterable[tuple[Tensor, Tensor]], ridge: float, examples: int) -> None:
         parts = ((reads.T @ reads, reads.T @ targets) for reads, targets in rows)
         squares, products = next(iter(parts))
         for more_squares, more_products in parts:
             squares, products = squares + more_squares, products + more_products
-        penalty = torch.full((len(squares),), ridge, dtype=squares.dtype, device=squares.device)
+        each = float(squares[0, 0]) / examples  # the ones of the first column, counted
+        penalty = torch.full((len(squares),), ridge * each, dtype=squares.dtype, device=squares.device)
         penalty[0] = 0
         self.factors = torch.linalg.lu_factor(squares + penalty.diag())
         self.weights = torch.linalg.lu_solve(*self.factors, products).T  # [outputs, size]
@@ -32,7 +36,7 @@ class Ridge:
     def left_out(self, rows: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each of the rows that were fitted, what a fit to all others would answer, and the target.
 
-        With leverage a = r (R'R + ridge I)^-1 r', that answer is t - (t - y) / (1 - a)  (D. Allen 1974).
+        With leverage a = r (R'R + penalty I)^-1 r', that answer is t - (t - y) / (1 - a)  (D. Allen 1974).
         """
         for reads, targets in rows:
             leverage = (reads * torch.linalg.lu_solve(*self.factors, reads.T).T).sum(dim=1, keepdim=True)
