@@ -19,7 +19,7 @@ Inputs = Literal["table", "image", "sequence", "text", "graph", "ratings", "envi
 
 # How examples are dealt to training, validation and test. stratified: at random, every class in proportion; random;
 # time: the first ones for training, the last ones for the test; few: as many of each class as `labels` says for
-# training, the others for validation and test; drawn: as the source says.
+# training, drawn or as the source says, the others for validation and test; drawn: as the source says.
 Splitting = Literal["stratified", "random", "time", "few", "drawn"]
 
 # What a run's fidelity may be: epochs go on from a checkpoint, and folds from the mean of the earlier ones; the others,

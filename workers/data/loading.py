@@ -94,7 +94,7 @@ def _split(dataset: Dataset, source: Source, part: Part) -> Split:
             split = in_time(dataset.examples)
         case "few":
             assert source.targets is not None
-            split = few(source.targets, dataset.labels, part.seed)
+            split = few(source.targets, dataset.labels, part.seed, source.known)
         case "drawn":
             assert source.split is not None, f"{dataset.name} has no split of its own"
             split = source.split

@@ -23,13 +23,15 @@ class Source:
     `targets` [examples, ...]: int64 classes, from 0, of an example or of its pixels; float32 [examples, outputs].
     None where the examples are their own targets.
     `context` is what all examples share, such as the edges of their graph.
-    `split` is given where the source draws its own (`Dataset.splitting` is drawn).
+    `split` is given where the source draws its own (`Dataset.splitting` is drawn). `known` are the examples for
+    training where only few are known (`Dataset.splitting` is few) and it matters which.
     """
 
     inputs: Array
     targets: Array | None = None
     context: Mapping[str, Array] = field(default_factory=dict)
     split: Split | None = None
+    known: npt.NDArray[np.int64] | None = None
 
     def digest(self) -> str:
         """The SHA-256 of the bytes of all arrays: inputs, targets, then the context by name."""

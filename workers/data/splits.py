@@ -53,11 +53,12 @@ def in_time(examples: int) -> Split:
     return _split(part < HELD_OUT - 2, part == HELD_OUT - 2, part == HELD_OUT - 1)
 
 
-def few(labels: Indices, per_class: int, seed: int) -> Split:
-    """`per_class` examples of each class for training; the others are shared between validation and test."""
+def few(labels: Indices, per_class: int, seed: int, known: Indices | None = None) -> Split:
+    """For training those that are `known`, else `per_class` examples of each class; the others are shared between
+    validation and test."""
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(np.flatnonzero(labels == label))[:per_class] for label in np.unique(labels)]
-    train = np.sort(np.concatenate(chosen))
+    train = np.sort(np.concatenate(chosen) if known is None else known)
     rest = np.setdiff1d(np.arange(len(labels)), train)
     hand = _dealt(labels[rest], len(rest), rng, 2)
     return Split(train, np.sort(rest[hand == 0]), np.sort(rest[hand == 1]))

@@ -70,6 +70,12 @@ def test_the_club_is_zacharys() -> None:
     assert source.targets[[0, 33]].tolist() == [0, 1]  # the teacher and the administrator
 
 
+def test_of_the_club_the_leaders_are_known_in_every_split() -> None:
+    parts = [training_data(karate.DATASET, Part(seed=seed), CPU) for seed in (0, 1)]
+    assert [part.train.inputs.tolist() for part in parts] == [[0, 33]] * 2
+    assert parts[0].validation.inputs.tolist() != parts[1].validation.inputs.tolist()
+
+
 def test_blocks_know_whom_they_are_meant_to() -> None:
     for row, own, beside in zip(block_models.DATASETS, (6, 0.8), (1, 5), strict=True):
         source = source_of(row)

@@ -213,4 +213,4 @@ def test_a_training_that_goes_on_is_the_same_one(kind: str, features: str, tmp_p
 
 def test_two_known_members_tell_the_others_sides(tmp_path: Path) -> None:
     *_, last = trained({"lr": 0.02}, 100, 100, tmp_path / "model")
-    assert last.metrics["val_accuracy"] >= 0.75  # 0.5 by chance
+    assert last.metrics["val_accuracy"] >= 0.9  # 0.5 by chance

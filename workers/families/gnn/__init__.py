@@ -21,7 +21,7 @@ FAMILY = Family(
             help="how a layer reads a node's neighbours: graph convolution, or GraphSAGE by mean, maximum or LSTM",
         ),
         Integer(name="layers", default=2, low=1, high=4, limits=(1, 16), help="steps that news travel along the edges"),
-        Integer(name="hidden", default=16, low=4, high=128, log=True, limits=(1, 4096), help="units per hidden layer"),
+        Integer(name="hidden", default=32, low=4, high=128, log=True, limits=(1, 4096), help="units per hidden layer"),
         Flag(
             name="self_loops",
             default=True,
@@ -72,7 +72,14 @@ FAMILY = Family(
         "label_smoothing",
         "early_stopping",
     ),
-    defaults={"lr": 0.02, "batch_size": 512, "weight_decay": 5e-3, "dropout": 0.3, "init": "xavier_uniform"},
+    defaults={
+        "lr": 0.02,
+        "batch_size": 512,
+        "weight_decay": 5e-3,
+        "dropout": 0.5,
+        "init": "xavier_uniform",
+        "activation": "tanh",
+    },
     axes=("epochs", "fraction"),
     epochs=100,
 )
