@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.catalogue import FAMILIES, Facts
-from workers.data.loading import Examples
+from workers.data.loading import Data, Examples
 from workers.families.blocks import initialize, parameter_count
 from workers.families.made_nade.masks import masks_of, places
 from workers.families.made_nade.network import Autoregressive, build
+from workers.protocol import Failure, FailureClass
 from workers.training.health import multiply_adds
 from workers.training.learner import Learner
 from workers.training.settings import Settings, resolve
@@ -91,6 +93,38 @@ def test_nade_is_its_formula(settings: Callable[..., Settings]) -> None:
         h = torch.sigmoid(b + w[:, :d] @ x[0, :d])
         total += float(torch.distributions.Bernoulli(logits=c[d] + v[d] @ h).log_prob(x[0, d]).detach())
     assert float(learner(x.reshape(1, 1, 2, 2)).detach()) == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "feasible"),
+    [
+        ({"hidden": 1024, "batch_size": 128}, (1, 28, 28), True),
+        ({"hidden": 1024, "batch_size": 256}, (1, 28, 28), False),
+        ({"hidden": 1024, "batch_size": 64, "batch_growth": 2}, (1, 28, 28), False),
+        ({"hidden": 200}, (3, 256, 256), False),
+        ({"hidden": 8192, "batch_size": 1}, (1, 28, 28), False),  # a batch that is evaluated has 256 examples
+        ({"hidden": 200, "optimizer": "lbfgs"}, (3, 256, 256), True),  # of how many examples, the data says
+    ],
+)
+def test_what_nade_has_no_memory_for_is_infeasible(
+    config: dict[str, Any], shape: tuple[int, ...], feasible: bool, settings: Callable[..., Settings]
+) -> None:
+    facts = Facts(task="density", inputs="image", shape=shape, outputs=0)
+    if feasible:
+        build(settings("made_nade", model="nade", **config), facts)
+        return
+    with pytest.raises(Failure, match=r"hidden layers of .* GiB, more than 4: lower hidden") as refused:
+        build(settings("made_nade", model="nade", **config), facts)
+    assert refused.value.failure is FailureClass.INFEASIBLE
+
+
+def test_lbfgs_looks_at_all_examples_at_once(settings: Callable[..., Settings]) -> None:
+    facts = Facts(task="density", inputs="image", shape=(1, 28, 28), outputs=0)
+    learner = build(settings("made_nade", model="nade", optimizer="lbfgs"), facts)
+    few, many = (Examples(torch.zeros(1, 1, 28, 28).expand(n, -1, -1, -1)) for n in (100, 2000))
+    learner.prepare(Data(few, few))
+    with pytest.raises(Failure, match="for 2000 examples at once"):
+        learner.prepare(Data(many, few))
 
 
 def test_what_nade_multiplies_is_counted(settings: Callable[..., Settings]) -> None:

@@ -17,19 +17,33 @@ import torch
 from torch import Tensor, nn
 
 from workers.data.loading import Data, Examples
-from workers.families.blocks import Dropout, Settings, Sparse, activation
+from workers.families.blocks import Dropout, Settings, Sparse, activation, infeasible
 from workers.families.made_nade.masks import masks_of, places
 from workers.rows import Facts
 from workers.training.densities import Binarize, bernoulli_log_prob
 from workers.training.learner import Learner
 
 EVALUATION_BATCH = 256
+MEMORY = 2**32  # bytes that NADE's hidden layers may take
+TRAINED, ANSWERED = 6, 4  # copies of them, as measured: of a batch in training, of one that is evaluated
 
 
 def build(settings: Settings, facts: Facts) -> Learner:
     inputs = math.prod(facts.shape)
+    if settings["model"] == "nade" and settings["optimizer"] != "lbfgs":
+        require_memory(settings, inputs, settings["batch_size"] * settings["batch_growth"] ** 2)  # it grows twice
     network = MADE(settings, inputs) if settings["model"] == "made" else NADE(settings, inputs)
     return Autoregressive(network, settings, facts)
+
+
+def require_memory(settings: Settings, inputs: int, examples: int) -> None:
+    """NADE has a hidden layer for every input of every example of a batch."""
+    needed = 4 * inputs * settings["hidden"] * max(TRAINED * examples, ANSWERED * EVALUATION_BATCH)
+    if needed > MEMORY:
+        raise infeasible(
+            f"nade's {inputs} hidden layers of {settings['hidden']} units for {examples} examples at once take "
+            f"{needed / 2**30:.1f} GiB, more than {MEMORY / 2**30:.0f}: lower hidden or batch_size, or take model made"
+        )
 
 
 class Autoregressive(Learner):
@@ -41,6 +55,8 @@ class Autoregressive(Learner):
         self.network = network
 
     def prepare(self, data: Data) -> None:
+        if isinstance(self.network, NADE) and self.settings["optimizer"] == "lbfgs":  # which takes all at once
+            require_memory(self.settings, math.prod(self.facts.shape), len(data.train))
         self.binarize.fit(data.train.inputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
