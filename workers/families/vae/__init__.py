@@ -90,7 +90,7 @@ FAMILY = Family(
         "dropout",
         "early_stopping",
     ),
-    defaults={"norm": "none", "dropout": 0, "weight_decay": 0.1},
+    defaults={"norm": "none", "dropout": 0, "lr": 6e-3, "weight_decay": 0.1},
     axes=("epochs", "fraction", "width_fraction", "resolution", "folds"),
     widths=("width",),
     epochs=100,
