@@ -9,9 +9,10 @@ from workers.catalogue import FAMILIES, Facts
 from workers.data.loading import Data, Examples
 from workers.families.blocks import initialize, parameter_count
 from workers.families.recommender.boltzmann import Boltzmann
-from workers.families.recommender.factors import Factorization
+from workers.families.recommender.factors import Factorization, Implicit
 from workers.families.recommender.neighbours import DOUBT, SHRINKAGE, Neighbours
 from workers.families.recommender.network import ITEM_SHRINKAGE, USER_SHRINKAGE, Recommender, build
+from workers.families.recommender.rated import RatedItems
 from workers.protocol import Failure
 from workers.training.settings import resolve
 from workers.training.streams import stream
@@ -53,9 +54,9 @@ def test_the_baseline_is_of_shrunk_means() -> None:
     assert float(learner.by_user[1]) == pytest.approx(float(left.sum()) / (len(left) + USER_SHRINKAGE), abs=1e-5)
 
 
-@pytest.mark.parametrize("model", ["bias", "mf", "neural", "knn", "rbm"])
+@pytest.mark.parametrize("model", ["bias", "mf", "svdpp", "neural", "knn", "rbm"])
 def test_who_and_what_is_unknown_deviates_by_nothing(model: str) -> None:
-    learner = learner_of(model=model)
+    learner = learner_of(model=model, item_features=False)
     cold = torch.tensor([[USERS - 1, 0], [0, ITEMS - 1], [USERS - 1, ITEMS - 1]])
     expected = torch.stack([learner.mean + learner.by_item[0], learner.mean + learner.by_user[0], learner.mean])
     torch.testing.assert_close(learner(cold)[:, 0], expected)
@@ -69,15 +70,62 @@ def test_what_is_known_of_an_unknown_item_tells_of_it() -> None:
     assert float(better[0]) > float(learner.by_item[:KNOWN_ITEMS].mean())
 
 
-def test_factors_are_multiplied_and_pay_per_rating() -> None:
-    learner, data = learner_of(factors=3, reg=0.5), ratings()
+def test_factors_are_multiplied_and_pay_once_in_all_ratings() -> None:
+    learner, data = learner_of(model="mf", item_features=False, factors=3, reg=0.5, bias_reg=0.2), ratings()
     assert isinstance(learner, Factorization)
     assert data.targets is not None
-    p, q = learner.user_table.weight[data.inputs[:, 0]], learner.item_table.weight[data.inputs[:, 1]]
-    estimate = learner.mean + torch.einsum("nk,nk->n", p, q)  # biases begin at 0
-    expected = (estimate - data.targets[:, 0]).square() + 0.5 * (p.square().sum(1) + q.square().sum(1))
-    torch.testing.assert_close(learner.loss(data, stream(0, "loss")), expected.mean())
+    with torch.no_grad():
+        learner.user_table.bias.normal_(generator=stream(1, "loss"))
+        learner.item_table.bias.normal_(generator=stream(2, "loss"))
+    p, q = learner.user_table, learner.item_table
+    user, item = data.inputs.T
+    estimate = learner.mean + p.bias[user] + q.bias[item] + torch.einsum("nk,nk->n", p.weight[user], q.weight[item])
+    cost = (estimate - data.targets[:, 0]).square().sum()
+    for table, known in ((p, KNOWN_USERS), (q, KNOWN_ITEMS)):
+        cost = cost + 0.5 * table.weight[:known].square().sum() + 0.2 * table.bias[:known].square().sum()
+    torch.testing.assert_close(learner.loss(data, stream(0, "loss")), cost / len(data))
     assert parameter_count(learner) == (USERS + ITEMS) * (3 + 1)
+
+
+def test_all_that_a_user_rated_tells_of_the_taste() -> None:
+    learner, data = learner_of(model="svdpp", item_features=False, factors=3, reg=0.0, bias_reg=0.0), ratings()
+    assert isinstance(learner, Implicit)
+    assert data.targets is not None
+    with torch.no_grad():
+        learner.hints.normal_(generator=stream(1, "loss"))
+    rated = [data.inputs[data.inputs[:, 0] == user, 1] for user in range(KNOWN_USERS)]
+    n = torch.stack([learner.hints[items].sum(dim=0) / len(items) ** 0.5 for items in rated])
+    user, item = data.inputs.T
+    taste = learner.user_table.weight[user] + n[user]
+    estimate = learner.mean + torch.einsum("nk,nk->n", taste, learner.item_table.weight[item])
+    torch.testing.assert_close(learner.loss(data, stream(0, "loss")), (estimate - data.targets[:, 0]).square().mean())
+    assert not torch.allclose(learner.estimate(user, item), estimate)  # which answers as the last epoch left it
+    learner.watched[:KNOWN_USERS] = n.detach()
+    torch.testing.assert_close(learner.estimate(user, item), estimate)
+
+
+def test_sums_over_what_was_rated_have_their_gradient() -> None:
+    rated = RatedItems(ratings().inputs, USERS, ITEMS)
+    vectors = torch.randn(ITEMS, 2, generator=stream(1, "loss"), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(rated.sums, (vectors,))
+    assert rated.sums(vectors)[USERS - 1].tolist() == [0, 0]  # who rated nothing
+
+
+def test_features_tell_of_an_item_that_nobody_rated() -> None:
+    learner = learner_of(model="mf", factors=2)
+    assert isinstance(learner, Factorization)
+    assert learner.features is not None
+    with torch.no_grad():
+        learner.told.copy_(torch.tensor([[0.5, -0.5, 0.3]]))
+    user, item = torch.tensor([0, 0]), torch.tensor([1, KNOWN_ITEMS])
+    x = learner.features(item)
+    assert x[1] != x[0] != 0
+    q, c = x * torch.tensor([0.5, -0.5]), 0.3 * x[:, 0]
+    q[0] = q[0] + learner.item_table.weight[1].detach()  # an item without ratings has nothing of its own
+    expected = learner.mean + c + q @ learner.user_table.weight[0]
+    torch.testing.assert_close(learner.estimate(user, item), expected)
+    assert learner.known(user, item).all()
+    assert not learner.known(torch.tensor([USERS - 1]), torch.tensor([0])).any()
 
 
 def test_neighbours_speak_by_how_alike_they_are() -> None:
@@ -122,7 +170,7 @@ def test_ratings_keep_to_the_range() -> None:
 
 def test_what_cannot_be_built_is_refused() -> None:
     bare = {"users": USERS, "items": ITEMS}
-    for config in ({"model": "content"}, {"cold": "content"}):
+    for config in ({"model": "content"}, {"model": "knn", "cold": "content"}, {}, {"model": "neural"}):
         with pytest.raises(Failure, match="nothing is known of these items"):
             learner_of(bare, **config)
     many = {"users": 100_000, "items": 100_000}

@@ -20,7 +20,11 @@ CHOICES: list[tuple[str, str, dict[str, Any]]] = [
     *(("linear", "diabetes", {"solver": solver, "poly": 2}) for solver in ("lbfgs", "sgd")),
     ("linear", "wine", {"solver": "sgd", "penalty": "l1"}),
     *(("mdn", "diabetes", {"head": head}) for head in ("shared_var", "gauss", "mixture")),
-    *(("recommender", "movielens_small", {"model": m, **FAST}) for m in ("bias", "mf", "neural", "knn", "content")),
+    *(
+        ("recommender", "movielens_small", {"model": m, **FAST})
+        for m in ("bias", "mf", "svdpp", "neural", "knn", "content")
+    ),
+    ("recommender", "movielens_small", {"model": "svdpp", "item_features": False, "factors": 4, **FAST}),
     ("recommender", "movielens_small", {"model": "rbm", "hidden": 16, **FAST}),
     ("recommender", "movielens_small", {"model": "bias", "cold": "content", **FAST}),
     ("policy_gradient", "cartpole", {"baseline": "value", "steps_per_update": 200}),
@@ -83,6 +87,7 @@ def test_a_training_that_pauses_equals_one_that_does_not(
         ("mlp", "diabetes", {}, 20, "val_r2", 0.35),
         ("mdn", "multimodal", {"head": "mixture"}, 10, "val_nll", -1.2),  # one Gaussian for all: 1.42
         ("recommender", "movielens_small", {"model": "knn"}, 1, "val_rmse", -0.9),  # the mean: 1.05
+        ("recommender", "movielens_small", {"lr": 0.02, "batch_size": 1024}, 3, "val_rmse", -0.89),  # biases: 0.90
     ],
 )
 def test_it_learns(family: str, dataset: str, config: dict[str, Any], epochs: int, score: str, at_least: float) -> None:

@@ -31,7 +31,7 @@ FAMILY = Family(
         ),
         Real(
             name="lam",
-            default=1e-3,
+            default=3e-3,
             low=1e-6,
             high=10,
             log=True,

@@ -1,23 +1,25 @@
 """Recommenders: how a user will rate an item, from the ratings of all."""
 
 from workers.rows import Family
-from workers.training.hyperparameters import Choice, Integer, Real
+from workers.training.hyperparameters import Choice, Flag, Integer, Real
 
 FAMILY = Family(
     name="recommender",
     title="Recommender",
     tasks=("rating",),
     inputs=("ratings",),
-    source="Y. Koren, R. Bell and C. Volinsky, Matrix factorization techniques for recommender systems, 2009; X. He et "
-    "al. 2017 (neural); P. Resnick et al. 1994 (knn); R. Salakhutdinov, A. Mnih and G. Hinton 2007 (rbm)",
+    source="Y. Koren, R. Bell and C. Volinsky, Matrix factorization techniques for recommender systems, 2009; Y. Koren "
+    "2008 (svdpp); D. Agarwal and B. Chen 2009 (item_features); X. He et al. 2017 (neural); P. Resnick et al. 1994 "
+    "(knn); R. Salakhutdinov, A. Mnih and G. Hinton 2007 (rbm)",
     builder="workers.families.recommender.network:build",
     own=(
         Choice(
             name="model",
-            default="mf",
-            choices=("bias", "mf", "neural", "knn", "rbm", "content"),
-            help="what a rating follows from: how kind the user and how good the item is; products of factors; a "
-            "network on factors; users alike; hidden units of all ratings; what is known of the item",
+            default="svdpp",
+            choices=("bias", "mf", "svdpp", "neural", "knn", "rbm", "content"),
+            help="what a rating follows from: how kind the user and how good the item is; products of factors; those, "
+            "where all that a user rated tells of the user's; a network on factors; users alike; hidden units of all "
+            "ratings; what is known of the item",
         ),
         Integer(
             name="factors",
@@ -26,18 +28,35 @@ FAMILY = Family(
             high=128,
             log=True,
             limits=(1, 2048),
-            when={"parameter": "model", "in": ["mf", "neural"]},
+            when={"parameter": "model", "in": ["mf", "svdpp", "neural"]},
             help="numbers that describe a user, and an item",
+        ),
+        Flag(
+            name="item_features",
+            default=True,
+            when={"parameter": "model", "in": ["mf", "svdpp", "neural"]},
+            help="what describes an item is what its features tell, plus something of its own",
         ),
         Real(
             name="reg",
-            default=0.15,
-            low=1e-3,
-            high=1,
+            default=20,
+            low=2,
+            high=200,
             log=True,
-            limits=(0, 100),
-            when={"parameter": "model", "in": ["bias", "mf", "neural", "rbm", "content"]},
-            help="penalty on the squares of what describes a user and an item, per rating",
+            limits=(0, 1e6),
+            when={"parameter": "model", "in": ["mf", "svdpp", "neural", "rbm", "content"]},
+            help="penalty on the squares of what describes a user, or an item; the more ratings it has, the less it "
+            "matters",
+        ),
+        Real(
+            name="bias_reg",
+            default=3,
+            low=0.5,
+            high=20,
+            log=True,
+            limits=(0, 1e6),
+            when={"parameter": "model", "in": ["bias", "mf", "svdpp", "neural", "content"]},
+            help="the same for how kind a user and how good an item is",
         ),
         Integer(
             name="neighbours",
@@ -63,10 +82,11 @@ FAMILY = Family(
             name="cold",
             default="mean",
             choices=("mean", "content"),
-            when={"parameter": "model", "in": ["bias", "mf", "neural", "knn", "rbm"]},
+            when={"parameter": "model", "in": ["bias", "mf", "svdpp", "neural", "knn", "rbm"]},
             help="how good an item without ratings is taken to be: as the others, or as what is known of it tells",
         ),
     ),
     recipe=("optimizer", "schedule", "batch", "clip", "early_stopping"),
-    defaults={"batch_size": 512},
+    defaults={"batch_size": 512, "lr": 6e-3},
+    epochs=15,
 )

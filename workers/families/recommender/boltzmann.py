@@ -87,7 +87,7 @@ class Boltzmann(Recommender):
             noise = torch.randn(visible.shape, generator=rng).to(chance.device)
             again = torch.where(rated, self.weight(hidden) + noise, 0)
         contrast = (self.free_energy(visible, rated) - self.free_energy(again, rated)).sum()
-        squares = (rated * self.weight.weight.square().sum(dim=1)).sum()
+        squares = (rated * self.per_item * self.weight.weight.square().sum(dim=1)).sum()
         total: Tensor = contrast + self.settings["reg"] * squares
         return total / rated.sum()
 

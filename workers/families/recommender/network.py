@@ -29,15 +29,22 @@ def build(settings: Settings, facts: Facts) -> Learner:
     kinds: Mapping[str, type[Recommender]] = {
         "bias": factors.Biases,
         "mf": factors.Factorization,
+        "svdpp": factors.Implicit,
         "neural": factors.Neural,
         "content": factors.Content,
         "knn": neighbours.Neighbours,
         "rbm": boltzmann.Boltzmann,
     }
-    wants = [what for what in ("model", "cold") if settings[what] == "content"]
-    if wants and "features" not in facts.sizes:
-        raise infeasible(f"nothing is known of these items, which {wants[0]} content needs; choose another {wants[0]}")
-    return kinds[settings["model"]](settings, facts)
+    model = settings["model"]
+    wants = {
+        "model content": model == "content",
+        "cold content": settings["cold"] == "content",
+        "item_features": model in ("mf", "svdpp", "neural") and settings["item_features"],
+    }
+    for want, there in wants.items():
+        if there and "features" not in facts.sizes:
+            raise infeasible(f"nothing is known of these items, which {want} needs: choose another value")
+    return kinds[model](settings, facts)
 
 
 class Recommender(Learner):
@@ -55,16 +62,21 @@ class Recommender(Learner):
     high: Tensor
     by_user: Tensor
     by_item: Tensor
+    ratings: Tensor
+    per_user: Tensor
+    per_item: Tensor
     user_seen: Tensor
     item_seen: Tensor
 
     def __init__(self, settings: Settings, facts: Facts) -> None:
         super().__init__(settings, facts)
         self.users, self.items = facts.sizes["users"], facts.sizes["items"]
-        for name in ("mean", "low", "high"):
+        for name in ("mean", "low", "high", "ratings"):
             self.register_buffer(name, torch.zeros(()))
         self.register_buffer("by_user", torch.zeros(self.users))
         self.register_buffer("by_item", torch.zeros(self.items))
+        self.register_buffer("per_user", torch.ones(self.users))  # 1 / ratings: what each pays of a penalty on the user
+        self.register_buffer("per_item", torch.ones(self.items))
         self.register_buffer("user_seen", torch.zeros(self.users, dtype=torch.bool))
         self.register_buffer("item_seen", torch.zeros(self.items, dtype=torch.bool))
 
@@ -74,6 +86,9 @@ class Recommender(Learner):
         self.mean.copy_(rating.mean())
         self.low.copy_(rating.min())
         self.high.copy_(rating.max())
+        self.ratings.fill_(len(rating))
+        self.per_user.copy_(1 / torch.bincount(user, minlength=self.users).clamp(min=1))
+        self.per_item.copy_(1 / torch.bincount(item, minlength=self.items).clamp(min=1))
         self.user_seen[user] = True
         self.item_seen[item] = True
         self.by_item.copy_(shrunk_means(rating - self.mean, item, self.items, ITEM_SHRINKAGE))
