@@ -53,19 +53,21 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A run that has ended: its trial's number and config, its seed, its fidelity, and where its checkpoint is."""
+    """A training that has ended, of a run or of a confirmation: its trial's number and config, its seed, its fidelity,
+    and where its checkpoint is."""
 
     trial: int
     config: Mapping[str, Any]
     seed: int
     checkpoint: Path
     fidelity: tuple[str, float | int, float | int] | None = None
+    source: Literal["run", "confirmation"] = "run"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """Work of a study beside its runs. `kind` names it (`workers.jobs`), `options` are JSON; `members` are configs,
-    seeds and checkpoints of runs that it reads."""
+    seeds and checkpoints of trainings that it reads."""
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """What is done for a study beside its runs: one explicit table. Torch-free; rows name their code by `module:function`.
 
     before   is the study worth its budget: a cheap baseline, an overfit gate, a learning-rate range test
-    after    is the result worth having: confirmation over seeds, a last training, an ensemble, calibration
+    after    is the result worth having: confirmation over seeds, a last training, ensembles, calibration
 
 A job is a function `work(plan, assignment, job) -> Result`: its metrics are numbers, its details JSON for people.
 """
@@ -20,6 +20,9 @@ from workers.tasks import Task
 
 MEMBERS = 10
 """So many of the best runs keep their checkpoints for an ensemble."""
+
+CONFIRMATIONS = 60
+"""About so many confirmations keep theirs: as many seeds of each config, two at least."""
 
 
 @dataclass(frozen=True, slots=True)

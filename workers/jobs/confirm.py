@@ -3,12 +3,20 @@ of such draws mean nothing."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from workers.protocol import Assignment, Job, Result, to_the_end
 from workers.training.loop import steps_of
 from workers.training.plan import Plan
 
 
 def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
-    """metrics: those of the training with the assignment's seed."""
+    """metrics: those of the training with the assignment's seed.
+
+    Where the assignment names a checkpoint, the weights are kept there for an ensemble, without what only a training
+    that goes on would need: mostly a third of the file.
+    """
     _, checkpoint = to_the_end(steps_of(plan, assignment))
-    return Result(dict(checkpoint.metrics))
+    if assignment.checkpoint:
+        replace(checkpoint, optimizer={}, extra={}).save(assignment.checkpoint)
+    return Result(dict(checkpoint.metrics), checkpointed=assignment.checkpoint is not None)

@@ -1,135 +1,138 @@
-"""An ensemble of runs that are there already, chosen greedily with replacement (R. Caruana et al., Ensemble selection
-from libraries of models, 2004), and how well its probabilities, and those of the best run, are calibrated."""
+"""Ensembles of networks that are there already, of every kind that there is, beside the best single one.
+
+    seeds       the confirmations of the best config, which differ by their seeds (B. Lakshminarayanan et al., Simple
+                and scalable predictive uncertainty estimation using deep ensembles, 2017)
+    hyper_deep  the confirmations of all configs, each with several seeds (F. Wenzel et al., Hyperparameter ensembles
+                for robustness and uncertainty quantification, 2020)
+    configs     the best runs of the study, which differ by their hyperparameters and architectures
+    snapshots   the networks at the ends of the cycles of one training (G. Huang et al., 2017)
+    all         all of these together
+
+The validation split chooses members, weights and the kind; the test split is looked at once, for all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from workers.checkpoints import Checkpoint
-from workers.data.loading import Examples, held_out_data, training_data
 from workers.jobs.calibration import calibration, temperature_of
+from workers.jobs.candidates import Candidate, Targets, candidates, plan_of, targets_of
+from workers.jobs.selection import error_correlation, greedy, loss_of, mixed, scores, weights_of
 from workers.protocol import Assignment, Job, Member, Result
 from workers.training.devices import prepare_device
-from workers.training.learner import Learner
-from workers.training.loop import learner_of
 from workers.training.plan import Plan
-
-ROUNDS = 50
 
 
 def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
-    """metrics: {val_loss, test_loss, and accuracy likewise} of the ensemble.
+    """options: {best: the trial whose confirmations are the kind `seeds`}.
 
-    details: {members: [{trial, weight}], single: the best member's scores, ensemble: its scores, correlation: mean
-    between the members' errors, calibration: {single, ensemble}, on the test split, with the temperature fitted on the
-    validation split}.
+    metrics: {val_loss, test_loss, and accuracy likewise} of the ensemble that the validation split chose.
+
+    details: {best: trial of the best single network, single: its scores; chosen: the kind, ensemble: its scores,
+    members: its [{source, trial, seed, snapshot, weight}]; kinds: [{kind, candidates: how many, networks: how many it
+    asks, members, scores, correlation: mean between its candidates' errors}]; left_out: members that were judged on
+    other examples; calibration: {single, ensemble} on the test split, with the temperature fitted on the validation
+    split, of classifiers}.
     """
     device = prepare_device(assignment.resources, plan.options)
-    plan = _plan_of(assignment, job.members[0])  # all have the same fidelity
-    data = training_data(plan.dataset, plan.part, device)
-    test = held_out_data(plan.dataset, plan.part, device)
+    alike = _alike(assignment, job)
+    targets = targets_of(assignment, alike[0])
     classes = plan.task.name == "classification"
-    answers = [
-        _answers(_restored(assignment, member, device), data.validation, test, classes) for member in job.members
-    ]
-    validation, held_out = (torch.stack(part) for part in zip(*answers, strict=True))  # [members, n, outputs]
-    chosen = greedy(validation, _targets(data.validation), classes)
-    weights = torch.bincount(torch.tensor(chosen), minlength=len(job.members)).double() / len(chosen)
-    best = min(range(len(job.members)), key=lambda i: float(loss_of(validation[i], _targets(data.validation), classes)))
-
-    def mixed(parts: Tensor) -> Tensor:
-        return torch.einsum("m,mno->no", weights.to(parts), parts)
-
-    single = scores(validation[best], held_out[best], data.validation, test, classes)
-    ensemble = scores(mixed(validation), mixed(held_out), data.validation, test, classes)
+    found = list(candidates(assignment, alike, device))
+    alone = [one for one in found if one.networks == 1]
+    best = min(alone, key=lambda one: float(loss_of(one.validation, targets.validation, classes)))
+    groups = {kind: group for kind, group in _kinds(found, job, targets, classes).items() if len(group) > 1}
+    mixtures = [_Mixture(kind, group, targets, classes) for kind, group in groups.items()]
+    if not mixtures:  # one network is all there is
+        mixtures = [_Mixture("all", [best], targets, classes)]
+    chosen = min(mixtures, key=lambda one: one.scores["val_loss"])
     details: dict[str, Any] = {
-        "members": [
-            {"trial": member.trial, "weight": float(weight)}
-            for member, weight in zip(job.members, weights, strict=True)
-            if weight > 0
-        ],
-        "best": job.members[best].trial,
-        "single": single,
-        "ensemble": ensemble,
-        "correlation": error_correlation(validation, _targets(data.validation), classes),
+        "best": best.trial,
+        "single": _scores(best.validation, best.test, targets, classes),
+        "chosen": chosen.kind,
+        "ensemble": chosen.scores,
+        "members": chosen.members,
+        "correlation": chosen.correlation,
+        "kinds": [one.told() for one in mixtures],
+        "left_out": len(job.members) - len(alike),
     }
     if classes:
-        pairs = {"single": (validation[best], held_out[best]), "ensemble": (mixed(validation), mixed(held_out))}
+        pairs = {"single": (best.validation, best.test), "ensemble": (chosen.validation, chosen.test)}
         details["calibration"] = {
-            name: calibration(seen, _targets(test), temperature_of(fitted, _targets(data.validation)))
+            name: calibration(seen, targets.test, temperature_of(fitted, targets.validation))
             for name, (fitted, seen) in pairs.items()
         }
-    return Result(ensemble, details=details)
+    return Result(chosen.scores, details=details)
 
 
-def greedy(answers: Tensor, targets: Tensor, classes: bool) -> list[int]:
-    """Members in the order of their choice, with repetitions: each is the one that makes the mean of all so far best.
-    It ends where the best so far is not reached again within ROUNDS. answers [members, n, outputs]."""
-    chosen, total, history = list[int](), torch.zeros_like(answers[0]), list[float]()
-    for size in range(1, ROUNDS + 1):
-        losses = [float(loss_of((total + member) / size, targets, classes)) for member in answers]
-        pick = min(range(len(losses)), key=losses.__getitem__)
-        chosen.append(pick)
-        total = total + answers[pick]
-        history.append(losses[pick])
-    return chosen[: min(range(len(history)), key=history.__getitem__) + 1]
+def _alike(assignment: Assignment, job: Job) -> tuple[Member, ...]:
+    """The members that are judged on the same examples as the last one: folds differ in theirs."""
+    judged = [plan_of(assignment, member).part.fold for member in job.members]
+    return tuple(member for member, fold in zip(job.members, judged, strict=True) if fold == judged[-1])
 
 
-def loss_of(answers: Tensor, targets: Tensor, classes: bool) -> Tensor:
-    """Mean negative log-likelihood of probabilities [n, classes], or mean squared error."""
-    if classes:
-        return nn.functional.nll_loss(answers.clamp_min(1e-12).log(), targets)
-    return (answers - targets).square().mean()
+def _kinds(found: Sequence[Candidate], job: Job, targets: Targets, classes: bool) -> Mapping[str, Sequence[Candidate]]:
+    confirmed = [one for one in found if one.source == "confirmation" and one.snapshot is None]
+    kept = [one for one in found if one.snapshot is not None]
+    along = list[Candidate]()
+    if kept:  # of the training whose snapshots are best on the whole
+        by_training: dict[tuple[str, int, int], list[Candidate]] = {}
+        for one in kept:
+            by_training.setdefault((one.source, one.trial, one.seed), []).append(one)
+        along = min(
+            by_training.values(),
+            key=lambda group: float(
+                loss_of(torch.stack([one.validation for one in group]).mean(0), targets.validation, classes)
+            ),
+        )
+    return {
+        "seeds": [one for one in confirmed if one.trial == job.options.get("best")],
+        "hyper_deep": confirmed if len({one.trial for one in confirmed}) > 1 else [],
+        "configs": [one for one in found if one.source == "run" and one.snapshot is None],
+        "snapshots": along,
+        "all": found,
+    }
 
 
-def scores(validation: Tensor, test: Tensor, seen: Examples, unseen: Examples, classes: bool) -> dict[str, float]:
-    out = {}
-    for name, answers, examples in (("val", validation, seen), ("test", test, unseen)):
-        targets = _targets(examples)
-        out[f"{name}_loss"] = float(loss_of(answers, targets, classes))
-        if classes:
-            out[f"{name}_accuracy"] = float((answers.argmax(dim=1) == targets).double().mean())
-    return out
+class _Mixture:
+    """What the greedy selection makes of some candidates."""
+
+    def __init__(self, kind: str, group: Sequence[Candidate], targets: Targets, classes: bool) -> None:
+        self.kind, self.group = kind, group
+        answers = torch.stack([one.validation for one in group])  # [candidates, n, outputs]
+        self.weights = weights_of(greedy(answers, targets.validation, classes), len(group))
+        self.validation = mixed(self.weights, answers)
+        self.test = mixed(self.weights, torch.stack([one.test for one in group]))
+        self.scores = _scores(self.validation, self.test, targets, classes)
+        self.correlation = error_correlation(answers, targets.validation, classes)
+
+    @property
+    def members(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "source": one.source,
+                "trial": one.trial,
+                "seed": one.seed,
+                "snapshot": one.snapshot,
+                "weight": float(weight),
+            }
+            for one, weight in zip(self.group, self.weights, strict=True)
+            if weight > 0
+        ]
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "candidates": len(self.group),
+            "networks": sum(one.networks for one, weight in zip(self.group, self.weights, strict=True) if weight > 0),
+            "members": self.members,
+            "scores": self.scores,
+            "correlation": self.correlation,
+        }
 
 
-def error_correlation(answers: Tensor, targets: Tensor, classes: bool) -> float | None:
-    """The mean correlation between two members' errors; None with one member, or without errors."""
-    if classes:
-        errors = 1 - answers.gather(2, targets.expand(len(answers), -1)[..., None])[..., 0]
-    else:
-        errors = (answers - targets).flatten(1)
-    if len(errors) < 2:
-        return None
-    pairs = torch.corrcoef(errors.double())[tuple(torch.triu_indices(len(errors), len(errors), offset=1))]
-    mean = pairs.nanmean()
-    return float(mean) if torch.isfinite(mean) else None
-
-
-def _plan_of(assignment: Assignment, member: Member) -> Plan:
-    """Of cross-validation the last fold, whose network the checkpoint holds."""
-    plan = Plan.of(replace(assignment, config=member.config, fidelity=member.fidelity))
-    if plan.axis == "folds":
-        return replace(plan, part=replace(plan.part, fold=int(plan.level) - 1))
-    return plan
-
-
-def _restored(assignment: Assignment, member: Member, device: torch.device) -> Learner:
-    plan = _plan_of(assignment, member)
-    checkpoint = Checkpoint.load(member.checkpoint, plan.identity(), device)
-    return learner_of(plan, member.seed, checkpoint, device).eval()
-
-
-@torch.no_grad()
-def _answers(learner: Learner, seen: Examples, unseen: Examples, classes: bool) -> Sequence[Tensor]:
-    both = [torch.cat([learner(part) for part in torch.split(examples.inputs, 1024)]) for examples in (seen, unseen)]
-    return [out.softmax(dim=1) for out in both] if classes else both
-
-
-def _targets(examples: Examples) -> Tensor:
-    assert examples.targets is not None
-    return examples.targets
+def _scores(validation: torch.Tensor, test: torch.Tensor, targets: Targets, classes: bool) -> dict[str, float]:
+    return scores("val", validation, targets.validation, classes) | scores("test", test, targets.test, classes)

@@ -14,9 +14,11 @@ from workers.training.settings import Settings
 
 
 class Committee(nn.Module):
-    """All snapshots are buffers [members, ...] of this module, so that they are in the learner's state."""
+    """All snapshots are buffers [members, ...] of this module, so that they are in the learner's state. `only` is the
+    index of the one that answers alone, where not all are asked."""
 
     taken: Tensor
+    only: int | None = None
 
     def __init__(self, network: nn.Module, members: int, probabilities: bool) -> None:
         super().__init__()
@@ -43,6 +45,9 @@ class Committee(nn.Module):
         if taken == 0:
             out: Tensor = network(x)
             return out
+        if self.only is not None:
+            alone: Tensor = functional_call(network, self._member(self.only), (x,))
+            return alone
         answers = torch.stack([functional_call(network, self._member(i), (x,)) for i in range(taken)])
         if not self.probabilities:
             return answers.mean(dim=0)

@@ -10,7 +10,8 @@ import torch
 
 from workers.jobs import JOBS, carry_out, kinds_of
 from workers.jobs.calibration import calibration, temperature_of
-from workers.jobs.ensemble import greedy
+from workers.jobs.candidates import candidates, targets_of
+from workers.jobs.selection import greedy, scores
 from workers.model_file import ModelFileError, read_model
 from workers.objectives.train import TrainObjective
 from workers.protocol import Assignment, Job, Member, Result, to_the_end
@@ -32,6 +33,12 @@ def assignment(kind: str, *members: Member, config: dict[str, Any] | None = None
 
 def run(work: Assignment) -> Result:
     return to_the_end(TrainObjective().train(work))[1]
+
+
+def confirmation(tmp_path: Path, trial: int, seed: int, **config: Any) -> Member:
+    path = tmp_path / f"{trial}-{seed}"
+    assert carry_out(replace(assignment("confirm", config=config), seed=seed, checkpoint=path)).checkpointed
+    return Member(trial, config, seed, path, ("epochs", 4, 4), source="confirmation")
 
 
 def member(tmp_path: Path, trial: int, **config: Any) -> Member:
@@ -131,6 +138,64 @@ def test_an_ensemble_is_no_worse_than_its_best_member(tmp_path: Path) -> None:
         assert found["scaled"]["nll"] <= found["nll"] + 0.02
         assert sum(one["share"] for one in found["bins"]) == pytest.approx(1)
         assert found["coverage"][-1]["coverage"] == 1
+
+
+SNAPSHOTS = {"width": 32, "averaging": "snapshot", "schedule": "sgdr", "cycles": 2}
+
+
+def test_ensembles_of_every_kind_are_compared_with_the_best_single_network(tmp_path: Path) -> None:
+    members = [
+        member(tmp_path, 1, width=16),
+        member(tmp_path, 2, **SNAPSHOTS),
+        confirmation(tmp_path, 1, 5, width=16),
+        confirmation(tmp_path, 1, 6, width=16),
+        confirmation(tmp_path, 2, 5, **SNAPSHOTS),
+    ]
+    details = carry_out(assignment("ensemble", *members, best=1)).details
+    kinds = {one["kind"]: one for one in details["kinds"]}
+    counted = {kind: one["candidates"] for kind, one in kinds.items()}
+    assert counted == {"seeds": 2, "hyper_deep": 3, "configs": 2, "snapshots": 2, "all": 5 + 2 * 2}
+    assert {one["seed"] for one in kinds["seeds"]["members"]} <= {5, 6}
+    assert len({(one["source"], one["trial"], one["seed"]) for one in kinds["snapshots"]["members"]}) == 1
+    assert all(one["snapshot"] is None for one in kinds["hyper_deep"]["members"])
+    assert details["ensemble"] == kinds[details["chosen"]]["scores"]
+    assert details["ensemble"]["val_loss"] == min(one["scores"]["val_loss"] for one in kinds.values())
+    for one in kinds.values():
+        assert sum(member["weight"] for member in one["members"]) == pytest.approx(1)
+        assert one["networks"] >= len(one["members"])
+    assert kinds["all"]["scores"]["val_loss"] <= details["single"]["val_loss"]
+
+
+def test_snapshots_together_answer_what_their_training_does(tmp_path: Path) -> None:
+    whole, *snapshots = candidates(assignment("ensemble"), (member(tmp_path, 2, **SNAPSHOTS),), torch.device("cpu"))
+    assert [one.snapshot for one in snapshots] == [0, 1]
+    assert (whole.networks, *(one.networks for one in snapshots)) == (2, 1, 1)
+    assert not torch.allclose(snapshots[0].test, snapshots[1].test)
+    assert torch.allclose(whole.test, (snapshots[0].test + snapshots[1].test) / 2, atol=1e-5)
+
+
+def test_what_a_confirmation_keeps_answers_as_it_did_and_no_more(tmp_path: Path) -> None:
+    kept = confirmation(tmp_path, 1, 5, width=32)
+    told = carry_out(replace(assignment("confirm"), seed=5)).metrics
+    (found,) = candidates(assignment("ensemble"), (kept,), torch.device("cpu"))
+    targets = targets_of(assignment("ensemble"), kept)
+    assert scores("val", found.validation, targets.validation, classes=True) == {
+        name: pytest.approx(told[name], abs=1e-5) for name in ("val_loss", "val_accuracy")
+    }
+    assert kept.checkpoint.stat().st_size < member(tmp_path, 1, width=32).checkpoint.stat().st_size / 2
+
+
+def test_members_that_were_judged_on_other_folds_are_left_out(tmp_path: Path) -> None:
+    def of_folds(trial: int, level: int) -> Member:
+        path, fidelity = tmp_path / str(trial), ("folds", level, 3)
+        work = replace(assignment("none"), objective=OBJECTIVE | {"epochs": 2}, task="train", fidelity=fidelity)
+        run(replace(work, seed=trial, checkpoint=path))
+        return Member(trial, {"width": 32}, trial, path, fidelity)
+
+    work = assignment("ensemble", of_folds(1, 2), of_folds(2, 3), of_folds(3, 3))
+    details = carry_out(replace(work, objective=OBJECTIVE | {"epochs": 2})).details
+    assert details["left_out"] == 1
+    assert {one["trial"] for kind in details["kinds"] for one in kind["members"]} <= {2, 3}
 
 
 def test_greedy_selection_takes_what_helps_and_nothing_else() -> None:
