@@ -35,6 +35,10 @@ class Finals:
         wishes = {wish: value for wish, value in given.items() if value is not None}
         return cast(Finalization, self._http.post_once(study_path(name, "finalize"), wishes))
 
+    def cancel_final(self, name: str) -> Finalization:
+        """Ends the finalization that is under way, and what runs of it. Raises `Conflict` where there is none."""
+        return cast(Finalization, self._http.post(study_path(name, "final", "cancel")))
+
     def final(self, name: str) -> Finalization:
         """What the last finalization has found so far. Raises `NotFound` where there is none."""
         return cast(Finalization, self._http.get(study_path(name, "final")))

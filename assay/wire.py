@@ -495,7 +495,7 @@ class Finalization(TypedDict):
     """`model` is the number of the job whose model can be downloaded."""
 
     number: int
-    state: Literal["running", "succeeded", "failed"]
+    state: Literal["running", "succeeded", "failed", "cancelled"]
     metric: str
     ranking: list[Confirmation]
     model: int | None

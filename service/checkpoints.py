@@ -1,5 +1,7 @@
 """Where checkpoints lie. Those of the pool are called `<study id>/<run>-<attempt>`.
 
+Those of a study's jobs are called `<study id>/job-<number>`: what confirmations keep for an ensemble.
+
 On a disk that the workers share: `<data dir>/checkpoints/<name>`, which they read and write themselves. With a store on
 other machines: `checkpoints/<name>` in it, and workers fetch and put them (`workers.staging`).
 
@@ -24,7 +26,7 @@ UPLOADED = "assay:"
 
 MODELS = "models"
 
-_NAME = re.compile(r"[0-9]+/[0-9]+-[0-9]+")
+_NAME = re.compile(r"[0-9]+/(?:[0-9]+|job)-[0-9]+")
 
 
 class Checkpoints:
@@ -44,9 +46,18 @@ class Checkpoints:
     def name(self, study_id: int, run: int, attempt: int) -> str:
         return f"{study_id}/{run:06d}-{attempt}"
 
+    def name_of_job(self, study_id: int, job: int) -> str:
+        return f"{study_id}/job-{job}"
+
     def new(self, study_id: int, run: int, attempt: int) -> str:
         """The name for the checkpoint of an attempt; its folder exists afterwards."""
-        name = self.name(study_id, run, attempt)
+        return self._new(self.name(study_id, run, attempt))
+
+    def new_of_job(self, study_id: int, job: int) -> str:
+        """The name for the checkpoint of a job; its folder exists afterwards."""
+        return self._new(self.name_of_job(study_id, job))
+
+    def _new(self, name: str) -> str:
         if self._remote is None:
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
         return name

@@ -29,6 +29,7 @@ from service.observability.context import bound
 from service.planner import Planner
 from service.recorder import Recorder
 from service.repositories.events import Events
+from service.repositories.jobs import Jobs
 from service.repositories.owned import Glance, Owned
 from service.repositories.runs import Runs
 from service.states import AttemptState, StudyState
@@ -209,12 +210,19 @@ class Dispatcher:
                 self.checkpoints.remove(name)
 
     def _tidy(self, ids: Collection[int]) -> None:
-        """Removes the checkpoints of studies that have ended, but those of their best runs."""
+        """Removes the checkpoints of studies that have ended, but those of their best runs, and what a finalization
+        that is under way goes on with."""
         if not ids:
             return
         with self.database.session(write=False) as session:
             finished = Owned(session).finished_among(ids)
-            kept = {study_id: Runs(session).kept_checkpoints(study_id) for study_id in finished}
+            kept = {
+                study_id: [
+                    *Runs(session).kept_checkpoints(study_id),
+                    *(self.checkpoints.name_of_job(study_id, job.number) for job in Jobs(session).kept(study_id)),
+                ]
+                for study_id in finished
+            }
         for study_id, names in kept.items():
             self.checkpoints.keep_only(study_id, names)
 

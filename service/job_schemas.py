@@ -45,7 +45,9 @@ class Finalize(BaseModel):
     seeds: Annotated[int, Field(ge=1, le=50, description="With so many trainings each."), WHOLE] = 5
     data: Literal["train", "train+validation"] = Field("train", description="What the last training sees.")
     ensemble: Annotated[
-        int, Field(ge=0, le=MEMBERS, description="Of so many of the best runs; 0 makes none."), WHOLE
+        int,
+        Field(ge=0, le=MEMBERS, description="Of so many of the best runs and of the confirmations; 0: none."),
+        WHOLE,
     ] = MEMBERS
 
 
@@ -62,7 +64,8 @@ class Confirmation(BaseModel):
 
 
 class Finalization(BaseModel):
-    """`state` is running, succeeded, or failed where there is no model in the end; `ranking` is by the first metric."""
+    """`state` is running, succeeded, cancelled, or failed where there is no model in the end; `ranking` is by the first
+    metric."""
 
     number: int
     state: str

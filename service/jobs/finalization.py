@@ -2,7 +2,7 @@
 
     confirm    the best trials (by the study's own results), trained with several new seeds each
     refit      the one with the best mean, trained once more, tested once and kept as a file
-    ensemble   of the runs that are there, with a report on calibration
+    ensemble   of the runs that are there and of the confirmations, with a report on calibration
 
 `refit` and `ensemble` begin when all confirmations have ended. Everything follows from the jobs' rows.
 """
@@ -25,7 +25,7 @@ from service.repositories.jobs import Jobs
 from service.repositories.standings import Standings
 from service.specs import read_spec, search_spec
 from service.states import StudyState
-from workers.jobs import kinds_of
+from workers.jobs import CONFIRMATIONS, kinds_of
 
 
 def finalize(session: Session, study: Study, wishes: Finalize, author: str) -> int:
@@ -49,6 +49,7 @@ def finalize(session: Session, study: Study, wishes: Finalize, author: str) -> i
         raise Refused(NOT_ALLOWED, "no run of the study has succeeded; there is nothing to finalize")
     number = jobs.last_finalization(study.id) + 1
     fidelity = spec.space.fidelity
+    kept = max(2, CONFIRMATIONS // len(best)) if wishes.ensemble and _mixes(study) else 0  # seeds of each trial
     for row in best:
         for replicate in range(wishes.seeds):
             jobs.add(
@@ -59,7 +60,7 @@ def finalize(session: Session, study: Study, wishes: Finalize, author: str) -> i
                 config=row.trial.config,
                 fidelity=fidelity.high if fidelity else None,
                 seed=int(stream(spec.seed, replicate, f"finalization/{number}").integers(2**31)),
-                options={"data": wishes.data, "ensemble": wishes.ensemble},
+                options={"data": wishes.data, "ensemble": wishes.ensemble, "keep": replicate < kept},
                 author=author,
             )
     Events(session).append(study, "study.finalizing", data={"finalization": number})
@@ -80,9 +81,36 @@ def part_ended(session: Session, study: Study, job: Job) -> None:
     over(session, study, job)
 
 
+def cancel(session: Session, study: Study) -> int:
+    """Ends the finalization that is under way, and returns its number; the dispatchers end what runs of it. What was
+    found stays. The study's row is locked. Raises Refused."""
+    jobs = Jobs(session)
+    number = jobs.last_finalization(study.id)
+    parts = jobs.of(study.id, number) if number else []
+    if all(RunState(part.state).finished for part in parts):
+        raise Refused(NOT_ALLOWED, "no finalization of the study is under way")
+    jobs.cancel(study.id, number)
+    over(session, study, parts[0])
+    return number
+
+
 def over(session: Session, study: Study, job: Job) -> None:
-    """Nothing more follows from the finalization that an ended job was a part of."""
-    Events(session).append(study, "study.finalized", data={"finalization": job.finalization})
+    """Nothing more follows from the finalization that an ended job was a part of, unless others of its go on."""
+    state = state_of(Jobs(session).of(study.id, job.finalization))
+    if state == "running":
+        return
+    Events(session).append(study, "study.finalized", data={"finalization": job.finalization, "state": state})
+
+
+def state_of(parts: Sequence[Job]) -> str:
+    """Of a finalization: it fails where there is no model in the end, and nobody cancelled it."""
+    states = {RunState(part.state) for part in parts}
+    if any(not state.finished for state in states):
+        return "running"
+    if RunState.CANCELLED in states:
+        return "cancelled"
+    made = any(part.kind == "refit" and part.state == RunState.SUCCEEDED for part in parts)
+    return "succeeded" if made else "failed"
 
 
 def ranking(spec: Mapping[str, Any], parts: Sequence[Job]) -> list[Confirmed]:
@@ -105,7 +133,7 @@ def ranking(spec: Mapping[str, Any], parts: Sequence[Job]) -> list[Confirmed]:
 
 
 def _hand_over(session: Session, study: Study, confirmations: Sequence[Job], winner: Confirmed) -> None:
-    """The last training of the winner, and an ensemble of the study's runs."""
+    """The last training of the winner, and the ensembles."""
     jobs, first = Jobs(session), next(job for job in confirmations if job.trial == winner.trial)
     common = {"finalization": first.finalization, "fidelity": first.fidelity, "author": first.author}
     card = {
@@ -118,6 +146,11 @@ def _hand_over(session: Session, study: Study, confirmations: Sequence[Job], win
     options = {"data": first.options["data"], "card": card}
     jobs.add(study, kind="refit", trial=winner.trial, config=first.config, seed=first.seed, options=options, **common)
     kept = [row for row in Standings(session).best_of_trials(study, first.options["ensemble"]) if row.run.checkpoint]
-    if len(kept) > 1 and any(kind.name == "ensemble" for kind in kinds_of(study.spec["objective"])):
-        numbers = [row.run.number for row in kept]
-        jobs.add(study, kind="ensemble", config=first.config, seed=first.seed, runs=numbers, **common)
+    confirmed = [job for job in confirmations if job.options.get("keep") and job.state == RunState.SUCCEEDED]
+    if first.options["ensemble"] and len(kept) + len(confirmed) > 1 and _mixes(study):
+        numbers, best = [row.run.number for row in kept], {"best": winner.trial}
+        jobs.add(study, kind="ensemble", config=first.config, seed=first.seed, runs=numbers, options=best, **common)
+
+
+def _mixes(study: Study) -> bool:
+    return any(kind.name == "ensemble" for kind in kinds_of(study.spec["objective"]))

@@ -44,6 +44,7 @@ class JobRunner:
         self.pool = pool
         self._keys: dict[str, tuple[int, int]] = {}
         self._waiting: Sequence[tuple[int, int]] = ()
+        self._unneeded: list[str] = []
 
     def holds(self, key: str) -> bool:
         return key in self._keys
@@ -54,17 +55,21 @@ class JobRunner:
         self._waiting = jobs.waiting(utcnow(), AT_ONCE, set(self._keys.values()))
         if self._keys:
             held = {(job.study_id, job.number) for job in jobs.held(self.owner)}
-            for key in [key for key, job in self._keys.items() if job not in held]:
+            for key, (study_id, number) in [(key, job) for key, job in self._keys.items() if job not in held]:
                 self.pool.kill(key)
                 del self._keys[key]
+                if jobs.get(study_id, number).state == RunState.CANCELLED:
+                    self.checkpoints.remove(self.checkpoints.name_of_job(study_id, number))
 
     def fill(self) -> bool:
         """Has the pool carry out what waits, as far as it has room. Whether there was anything to do."""
         waiting, self._waiting = self._waiting, ()
+        self._unneeded.clear()
         taken = False
         for study_id, number in waiting:
             with self._isolated(study_id, number):
                 taken |= self._take(study_id, number)
+        self._tidy()
         return taken
 
     def record(self, event: PoolEvent) -> None:
@@ -72,12 +77,14 @@ class JobRunner:
         study_id, number = self._keys[event.key]
         if not isinstance(event, Finished | Failed):
             return
+        self._unneeded.clear()
         with self._isolated(study_id, number), self.database.session() as session:
             study = Owned(session).lock(study_id)
             job = Jobs(session).get(study_id, number)
             if job.key == event.key and job.state == RunState.RUNNING:
                 self._end(session, study, job, event)
         del self._keys[event.key]
+        self._tidy()
 
     def renew(self) -> None:
         """Keeps the leases of what is under way. What is ours without being under way was started by a commit of which
@@ -144,11 +151,11 @@ class JobRunner:
         return True
 
     def _assignment(self, session: Session, study: Study, job: Job, key: str) -> Assignment:
-        spec = search_spec(study)
-        fidelity = spec.space.fidelity
-        top = restore_fidelity(spec, job.fidelity)
         store = self.checkpoints.store
         members = tuple(self._member(session, study, number) for number in job.runs)
+        if job.kind == "ensemble":
+            confirmed = Jobs(session).kept(study.id, job.finalization)
+            members += tuple(self._confirmed(study, one) for one in confirmed if one.state == RunState.SUCCEEDED)
         return Assignment(
             key=key,
             objective=study.spec["objective"]
@@ -156,7 +163,7 @@ class JobRunner:
             else objective_for_worker(study.spec["objective"], store),
             config=job.config,
             seed=job.seed,
-            fidelity=(fidelity.name, top, fidelity.high) if fidelity and top is not None else None,
+            fidelity=self._fidelity(study, job),
             checkpoint=self._place(job),
             task="job",
             job=Work(job.kind, job.options, members),
@@ -164,9 +171,18 @@ class JobRunner:
             store=self.checkpoints.store_url,
         )
 
+    def _fidelity(self, study: Study, job: Job) -> tuple[str, float | int, float | int] | None:
+        spec = search_spec(study)
+        fidelity, value = spec.space.fidelity, restore_fidelity(spec, job.fidelity)
+        return (fidelity.name, value, fidelity.high) if fidelity and value is not None else None
+
     def _place(self, job: Job) -> Path | None:
-        """Where a job that makes a model leaves it."""
-        return self.checkpoints.model(job.study_id, job.number) if job.kind == "refit" else None
+        """Where a job that makes a model leaves it, and one that an ensemble may be made of its weights."""
+        if job.kind == "refit":
+            return self.checkpoints.model(job.study_id, job.number)
+        if job.options.get("keep"):
+            return self.checkpoints.path(self.checkpoints.new_of_job(job.study_id, job.number))
+        return None
 
     def _member(self, session: Session, study: Study, number: int) -> Member:
         row, spec = Runs(session).get(study.id, number), search_spec(study)
@@ -180,12 +196,23 @@ class JobRunner:
             fidelity=(fidelity.name, value, fidelity.high) if fidelity and value is not None else None,
         )
 
+    def _confirmed(self, study: Study, job: Job) -> Member:
+        assert job.trial is not None, "a confirmation is of a trial"
+        return Member(
+            trial=job.trial,
+            config=job.config,
+            seed=job.seed,
+            checkpoint=self.checkpoints.path(self.checkpoints.name_of_job(study.id, job.number)),
+            fidelity=self._fidelity(study, job),
+            source="confirmation",
+        )
+
     def _end(self, session: Session, study: Study, job: Job, event: Finished | Failed) -> None:
         jobs = Jobs(session)
         match event:
             case Finished(result=result):
                 job.metrics, job.details = dict(result.metrics), dict(result.details)
-                if result.checkpointed:
+                if result.checkpointed and job.kind == "refit":
                     job.model = str(self.checkpoints.model(job.study_id, job.number))
                 jobs.end(job, RunState.SUCCEEDED)
             case Failed(failure=FailureClass.PREEMPTED):
@@ -214,3 +241,17 @@ class JobRunner:
 
     def _followed(self, session: Session, study: Study, job: Job) -> None:
         (part_ended if job.finalization else check_ended)(session, study, job)
+        self._unneeded += self._given_up(session, job)
+
+    def _given_up(self, session: Session, job: Job) -> list[str]:
+        """The checkpoints that confirmations kept, once the finalization of the job is over."""
+        parts = Jobs(session).of(job.study_id, job.finalization) if job.finalization else []
+        if any(not RunState(part.state).finished for part in parts):
+            return []
+        return [self.checkpoints.name_of_job(part.study_id, part.number) for part in parts if part.options.get("keep")]
+
+    def _tidy(self) -> None:
+        """Outside of any transaction: what was not stored may be wanted again."""
+        for name in self._unneeded:
+            self.checkpoints.remove(name)
+        self._unneeded.clear()

@@ -52,6 +52,12 @@ class Jobs:
         query = sa.select(sa.func.count()).where(Job.study_id == study_id, Job.finalization == 0, Job.state.in_(OPEN))
         return self.session.scalar(query) or 0
 
+    def kept(self, study_id: int, finalization: int | None = None) -> Sequence[Job]:
+        """The confirmations that keep a checkpoint for the ensemble of a finalization that is under way, by number."""
+        parts = [job for job in self.of(study_id, finalization) if job.finalization]
+        open_ = {job.finalization for job in parts if not RunState(job.state).finished}
+        return [job for job in parts if job.finalization in open_ and job.options.get("keep")]
+
     def last_finalization(self, study_id: int) -> int:
         """Its number; 0 where there is none."""
         return self.session.scalar(sa.select(sa.func.max(Job.finalization)).where(Job.study_id == study_id)) or 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
@@ -14,7 +15,7 @@ from service.auth.audit import audit
 from service.auth.callers import Reader, Writer
 from service.files import checkpoints_of
 from service.idempotency import Once, Replayed
-from service.jobs.finalization import finalize, ranking
+from service.jobs.finalization import cancel, finalize, ranking, state_of
 from service.problems import documented
 from service.repositories.errors import NotFound
 from service.repositories.jobs import Jobs
@@ -89,6 +90,25 @@ def finalize_study(
     return answer
 
 
+@router.post("/final/cancel", summary="Cancel a finalization", responses=documented(404, 409, 422))
+def cancel_finalization(
+    name: StudyName, caller: Writer, database: DatabaseOfApp, once: Once, request: Request
+) -> schemas.Finalization:
+    """What runs of it ends at once, for good; what was found stays. The study may be finalized anew."""
+    with once.transaction(database) as session:
+        study = Studies(session, caller.project_id).get(name, lock=True)
+        number = cancel(session, study)
+        audit(session, caller, "study.finalize.cancel", study.name, {"finalization": number})
+        parts = Jobs(session).of(study.id, number)
+        answer = told(study, number, parts)
+        once.keep(session, answer)
+    checkpoints = checkpoints_of(request.app.state.settings, request.app.state.store)
+    for part in parts:
+        if part.options.get("keep"):
+            checkpoints.remove(checkpoints.name_of_job(part.study_id, part.number))
+    return answer
+
+
 @router.get("/final", summary="What the last finalization found", responses=documented(404, 422))
 def get_final(name: StudyName, caller: Reader, database: DatabaseOfApp) -> schemas.Finalization:
     with database.session(write=False) as session:
@@ -104,14 +124,13 @@ def shown(job: models.Job) -> schemas.Job:
     return schemas.Job.model_validate(fields)
 
 
-def told(study: models.Study, number: int, parts: Any) -> schemas.Finalization:
+def told(study: models.Study, number: int, parts: Sequence[models.Job]) -> schemas.Finalization:
     configs = {part.trial: part.config for part in parts if part.kind == "confirm"}
     refit = next((part for part in parts if part.kind == "refit" and part.state == RunState.SUCCEEDED), None)
     ensemble = next((part.details for part in parts if part.kind == "ensemble" and part.details), None)
-    over = all(RunState(part.state).finished for part in parts)
     return schemas.Finalization(
         number=number,
-        state="running" if not over else "succeeded" if refit else "failed",
+        state=state_of(parts),
         metric=study.spec["metrics"][0]["name"],
         ranking=[
             schemas.Confirmation(

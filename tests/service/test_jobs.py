@@ -11,7 +11,7 @@ import pytest
 from search.history import RunState
 from service.database import Database
 from service.job_schemas import Finalize
-from service.jobs.finalization import finalize
+from service.jobs.finalization import cancel, finalize
 from service.jobs.runner import JobRunner
 from service.lifecycle import cancel_study, resume_study
 from service.models import DEFAULT_PROJECT_ID, Job, Study, utcnow
@@ -258,16 +258,128 @@ def test_a_finalization_confirms_then_trains_once_more_and_mixes(
                 assert one.job.options["card"]["confirmed"]["scores"] == [0.96, 0.97, 0.96]
                 settle(pool, turn, one, metrics={"test_accuracy": 0.95}, card={"trial": 2})
             else:
-                assert [member.trial for member in one.job.members] == [1, 2, 0, 3]
+                told = {
+                    kind: [m.trial for m in one.job.members if m.source == kind] for kind in ("run", "confirmation")
+                }
+                assert told == {"run": [1, 2, 0, 3], "confirmation": [1] * 3 + [2] * 3}
+                assert one.job.options == {"best": 2}
+                kept = [member.checkpoint for member in one.job.members if member.source == "confirmation"]
+                assert all(path.exists() for path in kept)
                 settle(pool, turn, one, single={}, ensemble={})
         turn()
     assert [job.kind for job in jobs()][6:] == ["refit", "ensemble"]
     assert {job.state for job in jobs()} == {RunState.SUCCEEDED}
-    assert jobs()[6].model
+    assert [job.number for job in jobs() if job.model] == [6]
+    assert not any(path.exists() for path in kept), "nobody needs them any more"
     with sqlite_database.session(write=False) as session:
         types = [event.type for event in Events(session).after(study_id, 0, 1000)]
+        last = Events(session).after(study_id, 0, 1000)[-1]
     assert types[-1] == "study.finalized"
+    assert last.data == {"finalization": 1, "state": "succeeded"}
     assert types.count("study.finalizing") == 1
+
+
+def begin(database: Database, study_id: int, **wishes: Any) -> None:
+    with database.session() as session:
+        finalize(session, Owned(session).lock(study_id), Finalize(**wishes), "me")
+
+
+def call_off(database: Database, study_id: int) -> int:
+    with database.session() as session:
+        return cancel(session, Owned(session).lock(study_id))
+
+
+def events_of(database: Database, study_id: int) -> list[tuple[str, Any]]:
+    with database.session(write=False) as session:
+        found = [(event.type, event.data) for event in Events(session).after(study_id, 0, 1000)]
+    return [one for one in found if one[0].startswith("study.finali")]
+
+
+def test_a_cancelled_finalization_ends_what_runs_and_can_be_begun_anew(
+    create: Callable[..., int],
+    pool: Any,
+    turn: Turn,
+    jobs: Callable[[], Sequence[Job]],
+    sqlite_database: Database,
+) -> None:
+    study_id = complete(create, pool, turn, dict.fromkeys(range(4), 0.9))
+    begin(sqlite_database, study_id, top=2, seeds=2)
+    turn()
+    settle(pool, turn, pool.first, metrics={"val_accuracy": 0.9})
+    kept = [one.checkpoint for one in pool.open.values()]
+    for path in kept:
+        path.write_bytes(b"half of it")
+    already = len(pool.killed)
+    assert call_off(sqlite_database, study_id) == 1
+    turn()
+    assert len(pool.killed) == already + 2
+    assert not pool.open
+    assert not any(path.exists() for path in kept)
+    assert [job.state for job in jobs()] == [RunState.SUCCEEDED] + [RunState.CANCELLED] * 3
+    with pytest.raises(Refused, match="no finalization of the study is under way"):
+        call_off(sqlite_database, study_id)
+    begin(sqlite_database, study_id, top=1, seeds=1)
+    turn()
+    while pool.open:
+        settle(pool, turn, pool.first, metrics={"val_accuracy": 0.9, "test_accuracy": 0.9}, card={})
+        turn()
+    assert events_of(sqlite_database, study_id) == [
+        ("study.finalizing", {"finalization": 1}),
+        ("study.finalized", {"finalization": 1, "state": "cancelled"}),
+        ("study.finalizing", {"finalization": 2}),
+        ("study.finalized", {"finalization": 2, "state": "succeeded"}),
+    ]
+
+
+def test_a_word_that_comes_after_the_cancellation_counts_for_nothing(
+    create: Callable[..., int], pool: Any, turn: Turn, jobs: Callable[[], Sequence[Job]], sqlite_database: Database
+) -> None:
+    study_id = complete(create, pool, turn, dict.fromkeys(range(4), 0.9))
+    begin(sqlite_database, study_id, top=1, seeds=1)
+    turn()
+    late = pool.first
+    pool.events.append(Finished(late.key, Result({"val_accuracy": 0.9})))
+    call_off(sqlite_database, study_id)
+    turn()
+    turn()
+    assert [(job.kind, job.state, job.metrics) for job in jobs()] == [("confirm", RunState.CANCELLED, None)]
+    assert len(events_of(sqlite_database, study_id)) == 2
+
+
+def test_one_fault_of_the_service_does_not_end_a_finalization_whose_other_parts_go_on(
+    create: Callable[..., int], pool: Any, turn: Turn, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = complete(create, pool, turn, dict.fromkeys(range(4), 0.9))
+    begin(sqlite_database, study_id, top=1, seeds=2)
+    whole = JobRunner._assignment
+
+    def broken(self: JobRunner, session: Any, study: Study, job: Job, key: str) -> Assignment:
+        if job.number == 0:
+            raise KeyError("what nobody thought of")
+        return whole(self, session, study, job, key)
+
+    monkeypatch.setattr(JobRunner, "_assignment", broken)
+    turn()
+    assert events_of(sqlite_database, study_id) == [("study.finalizing", {"finalization": 1})]
+    while pool.open:
+        settle(pool, turn, pool.first, metrics={"val_accuracy": 0.9, "test_accuracy": 0.9}, card={})
+        turn()
+    assert events_of(sqlite_database, study_id)[1:] == [("study.finalized", {"finalization": 1, "state": "succeeded"})]
+
+
+def test_what_confirmations_keep_survives_a_restart_and_nothing_else_does(
+    create: Callable[..., int], pool: Any, turn: Turn, sqlite_database: Database, dispatcher: Any
+) -> None:
+    study_id = complete(create, pool, turn, dict.fromkeys(range(4), 0.9))
+    begin(sqlite_database, study_id, top=1, seeds=3)
+    turn()
+    kept = pool.first.checkpoint
+    settle(pool, turn, pool.first, metrics={"val_accuracy": 0.9})
+    dispatcher._tidy([study_id])
+    assert kept.exists()
+    call_off(sqlite_database, study_id)
+    dispatcher._tidy([study_id])
+    assert not kept.exists()
 
 
 def test_only_a_finished_study_with_a_result_is_finalized_and_one_at_a_time(
