@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast
 
@@ -43,10 +44,19 @@ class Finals:
         """What the last finalization has found so far. Raises `NotFound` where there is none."""
         return cast(Finalization, self._http.get(study_path(name, "final")))
 
-    def wait_final(self, name: str, *, timeout: float | None = None, interval: float = 0.5) -> Finalization:
-        """Returns the finalization once it has ended. Raises `WaitTimeout` when it has not after `timeout` seconds."""
+    def wait_final(
+        self,
+        name: str,
+        *,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        progress: Callable[[list[Job]], None] = lambda parts: None,
+    ) -> Finalization:
+        """Returns the finalization once it has ended; `progress` is told its parts at every look. Raises `WaitTimeout`
+        when it has not ended after `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while (found := self.final(name))["state"] == "running":
+            progress([job for job in self.jobs(name) if job["finalization"] == found["number"]])
             if deadline is not None and time.monotonic() + interval > deadline:
                 raise WaitTimeout(f"study {name} has not been finalized after {timeout:g} seconds")
             time.sleep(interval)

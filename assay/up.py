@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +38,16 @@ def doctor(config: Path | None = None, *, ray: bool = False, **settings: object)
     return examine(config, settings, ray=ray)
 
 
-def predict(model: Path, data: Path) -> Sequence[str]:
-    """The answers of a model to the inputs in a file, as lines of CSV. Raises AssayError."""
+def predict(model: Path, data: Path, remark: Callable[[str], None] = lambda _: None) -> Sequence[str]:
+    """The answers of a model to the inputs in a file, as lines of CSV; `remark` is told what makes them doubtful.
+
+    Raises AssayError.
+    """
     with _installed():
         from workers.model_file import ModelFileError
         from workers.predict import predict as answer
     try:
-        return answer(model, data)
+        return answer(model, data, remark)
     except ModelFileError as error:
         raise AssayError(str(error)) from error
 

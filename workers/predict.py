@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from workers.data.uploaded import encoded, read_columns, scaled
 from workers.model_file import Model, ModelFileError, read_model
 
 
-def predict(model: Path, data: Path) -> list[str]:
-    """A header and a line per input. Raises ModelFileError when the model or the inputs cannot be used."""
+def predict(model: Path, data: Path, remark: Callable[[str], None] = lambda _: None) -> list[str]:
+    """A header and a line per input. Raises ModelFileError when the model or the inputs cannot be used; `remark` is
+    told what makes the answers doubtful."""
     found = read_model(model)
     inputs = _inputs(found, data)
+    if doubt := _far_off(found, inputs):
+        remark(f"{data}: {doubt}")
     answers = found.predict(torch.from_numpy(inputs)).flatten(1)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -29,6 +33,20 @@ def predict(model: Path, data: Path) -> list[str]:
         writer.writerow([f"y{index}" for index in range(answers.shape[1])])
         writer.writerows([f"{value:.6g}" for value in row.tolist()] for row in answers)
     return text.getvalue().splitlines()
+
+
+def _far_off(model: Model, inputs: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> str:
+    """What is said of inputs on another scale than those that the model has seen; nothing of others."""
+    seen = model.card.get("seen")
+    known = inputs[np.isfinite(inputs)] if inputs.dtype.kind == "f" else inputs
+    if seen is None or not known.size:
+        return ""
+    low, high = seen
+    least, most, width = float(known.min()), float(known.max()), high - low
+    if least >= low - width and most <= high + width:
+        return ""
+    given = f"the values go from {least:.4g} to {most:.4g}"
+    return f"{given}, those that the model was trained on from {low:.4g} to {high:.4g}: is the scale the same?"
 
 
 def _inputs(model: Model, data: Path) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
@@ -63,9 +81,23 @@ def _npz(data: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 
 def _csv(data: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     with data.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    body = rows[1:] if rows and not _numeric(rows[0]) else rows
-    return np.array([[float(value) if value else np.nan for value in row] for row in body], dtype=np.float64)
+        rows = [(line, row) for line, row in enumerate(csv.reader(file), 1) if row]
+    if rows and not _numeric(rows[0][1]):
+        rows = rows[1:]
+    if not rows:
+        raise ValueError("it has no rows of numbers")
+    width = len(rows[0][1])
+    for line, row in rows:
+        if len(row) != width:
+            raise ValueError(f"line {line} has {len(row)} values, the lines before have {width}")
+    return np.array([[_number(text, line, i) for i, text in enumerate(row, 1)] for line, row in rows], dtype=np.float64)
+
+
+def _number(text: str, line: int, column: int) -> float:
+    try:
+        return float(text) if text else np.nan
+    except ValueError:
+        raise ValueError(f"line {line}, column {column} holds {text!r}, and no number") from None
 
 
 def _numeric(row: list[str]) -> bool:

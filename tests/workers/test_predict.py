@@ -14,8 +14,17 @@ from workers.protocol import Assignment, Job
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("models") / "wine.safetensors"
-    objective = {"type": "train", "family": "mlp", "dataset": "wine", "epochs": 5}
+    return trained(tmp_path_factory, "wine")
+
+
+@pytest.fixture(scope="module")
+def of_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory, "digits")
+
+
+def trained(tmp_path_factory: pytest.TempPathFactory, dataset: str) -> Path:
+    path = tmp_path_factory.mktemp("models") / f"{dataset}.safetensors"
+    objective = {"type": "train", "family": "mlp", "dataset": dataset, "epochs": 5}
     work = Assignment(key="1", objective=objective, config={"width": 16}, seed=0, task="job", job=Job("refit"))
     carry_out(replace(work, checkpoint=path))
     return path
@@ -52,3 +61,28 @@ def test_files_that_are_something_else_are_refused(model: Path, tmp_path: Path) 
     np.savez(tmp_path / "y.npz", other=np.zeros(3))
     with pytest.raises(ModelFileError, match="no array 'inputs'"):
         predict(model, tmp_path / "y.npz")
+
+
+def test_a_line_that_holds_no_numbers_is_named(model: Path, tmp_path: Path) -> None:
+    row = ",".join(["0.5"] * 13)
+    (tmp_path / "x.csv").write_text(f"{row}\n{row[:-3]}many\n")
+    with pytest.raises(ModelFileError, match="line 2, column 13 holds 'many', and no number"):
+        predict(model, tmp_path / "x.csv")
+    (tmp_path / "y.csv").write_text(f"{row}\n{row},1\n")
+    with pytest.raises(ModelFileError, match="line 2 has 14 values"):
+        predict(model, tmp_path / "y.csv")
+    (tmp_path / "z.csv").write_text("a,b\n")
+    with pytest.raises(ModelFileError, match="no rows of numbers"):
+        predict(model, tmp_path / "z.csv")
+
+
+@pytest.mark.parametrize(("scale", "doubts"), [(1.0, 0), (16.0, 1), (-1.0, 0), (-16.0, 1)])
+def test_inputs_on_another_scale_are_remarked_upon(
+    scale: float, doubts: int, of_pictures: Path, tmp_path: Path
+) -> None:
+    inputs = np.random.default_rng(0).random((4, 1, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", inputs=scale * inputs)
+    said: list[str] = []
+    assert len(predict(of_pictures, tmp_path / "x.npz", said.append)) == 5
+    assert len(said) == doubts
+    assert all("trained on from 0 to 1: is the scale the same?" in one for one in said)

@@ -3,7 +3,8 @@
     before   is the study worth its budget: a cheap baseline, an overfit gate, a learning-rate range test
     after    is the result worth having: confirmation over seeds, a last training, ensembles, calibration
 
-A job is a function `work(plan, assignment, job) -> Result`: its metrics are numbers, its details JSON for people.
+A job is a function `work(plan, assignment, job) -> Result`: its metrics are numbers, its details JSON for people. One
+that trains for long is a generator instead, as a training is, so that it can be ended on the way.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 from spaces.errors import InvalidInput
 from workers.catalogue import FAMILIES, dataset_of
-from workers.protocol import Assignment, Result
+from workers.protocol import Assignment, Result, Training, to_the_end
 from workers.rows import Family, load
 from workers.tasks import Task
 
@@ -74,10 +75,15 @@ def kinds_of(objective: Mapping[str, Any]) -> Sequence[JobKind]:
 
 
 def carry_out(assignment: Assignment) -> Result:
-    """Carries out `assignment.job`."""
+    """Carries out `assignment.job`, to its end."""
+    return to_the_end(steps(assignment))[1]
+
+
+def steps(assignment: Assignment) -> Training:
+    """Carries out `assignment.job`; what it reports on the way tells only that it goes on."""
     from workers.training.plan import Plan
 
     job = assignment.job
     assert job is not None, "an assignment of the task job has one"
-    result: Result = load(JOBS[job.kind].worker)(Plan.of(assignment), assignment, job)
-    return result
+    made: Result | Training = load(JOBS[job.kind].worker)(Plan.of(assignment), assignment, job)
+    return made if isinstance(made, Result) else (yield from made)

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workers.protocol import Assignment, Job, Result, to_the_end
+from workers.protocol import Assignment, Job, Result, Training
 from workers.training.loop import steps_of
 from workers.training.plan import Plan
 
 
-def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
+def work(plan: Plan, assignment: Assignment, job: Job) -> Training:
     """metrics: those of the training with the assignment's seed.
 
     Where the assignment names a checkpoint, the weights are kept there for an ensemble, without what only a training
     that goes on would need: mostly a third of the file.
     """
-    _, checkpoint = to_the_end(steps_of(plan, assignment))
+    checkpoint = yield from steps_of(plan, assignment)
     if assignment.checkpoint:
         replace(checkpoint, optimizer={}, extra={}).save(assignment.checkpoint)
     return Result(dict(checkpoint.metrics), checkpointed=assignment.checkpoint is not None)

@@ -18,13 +18,14 @@ from workers.training.plan import Plan
 
 LOW, HIGH, STEPS = 1e-6, 10.0, 120
 SMOOTHING = 0.9  # of the exponential mean of the losses
+LAG = round(SMOOTHING / (1 - SMOOTHING))  # steps: the mean age of what the smoothed loss is made of
 DIVERGED = 1.0  # times its size above the least smoothed loss: there the rate is too large
 BELOW, ABOVE = 100.0, 3.0  # the range is from the divergence over BELOW to the divergence over ABOVE
 
 
 def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
-    """details: {lrs, losses: smoothed, diverged: the rate at which the loss rose, or null, low, high: the proposal,
-    seconds}."""
+    """details: {lrs, losses: smoothed, diverged: the rate at which the loss rose, LAG steps before the smoothed one
+    told, or null, low, high: the proposal, seconds}."""
     if plan.settings["optimizer"] == "lbfgs":
         raise infeasible("lbfgs finds the length of its steps itself: there is no learning rate to look for")
     started = time.monotonic()
@@ -44,7 +45,7 @@ def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
         draws = epoch.stream("loss")
         for _, batch in epoch.batches():
             step = len(lrs)
-            lr = LOW * (HIGH / LOW) ** (step / (STEPS - 1))
+            lr = _rate(step)
             set_lr(optimizers[0], lr)
             loss = learner.loss(batch, draws)
             optimizers[0].zero_grad()
@@ -53,7 +54,7 @@ def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
             mean = SMOOTHING * mean + (1 - SMOOTHING) * float(loss.detach())
             smoothed = mean / (1 - SMOOTHING ** (step + 1))
             if not math.isfinite(smoothed) or (losses and smoothed > _too_much(losses)):
-                diverged = lr
+                diverged = _rate(max(0, step - LAG))
                 break
             lrs.append(lr)
             losses.append(smoothed)
@@ -64,6 +65,10 @@ def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
     proposal = {"low": _rounded(end / BELOW), "high": _rounded(end / ABOVE)}
     seconds = time.monotonic() - started
     return Result({}, details={"lrs": lrs, "losses": losses, "diverged": diverged, **proposal, "seconds": seconds})
+
+
+def _rate(step: int) -> float:
+    return float(LOW * (HIGH / LOW) ** (step / (STEPS - 1)))
 
 
 def _too_much(losses: list[float]) -> float:

@@ -15,8 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from workers import provenance
-from workers.jobs import carry_out
+from workers import jobs, provenance
 from workers.pools.failures import failed
 from workers.protocol import (
     Assignment,
@@ -32,7 +31,6 @@ from workers.protocol import (
     Result,
     Started,
     Stop,
-    Training,
 )
 from workers.staging import staged
 
@@ -93,15 +91,9 @@ def _steps(
             case "test":
                 yield Result(objectives[name].test(files.assignment))
             case "job":
-                yield (yield from files.saved(_job(files.assignment)))
+                yield (yield from files.saved(jobs.steps(files.assignment)))
             case "train":
                 yield (yield from files.saved(objectives[name].train(files.assignment)))
-
-
-def _job(assignment: Assignment) -> Training:
-    """A job as a training without reports."""
-    yield from ()
-    return carry_out(assignment)
 
 
 def _checked(step: Report | Result) -> Report | Result:

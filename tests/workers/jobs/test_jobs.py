@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from workers.jobs import JOBS, carry_out, kinds_of
+from workers.jobs import JOBS, carry_out, kinds_of, steps
 from workers.jobs.calibration import calibration, temperature_of
 from workers.jobs.candidates import candidates, targets_of
 from workers.jobs.selection import greedy, scores
@@ -81,8 +81,22 @@ def test_the_learning_rate_rises_until_the_loss_does() -> None:
     assert len(found["lrs"]) == len(found["losses"])
     assert all(map(math.isfinite, found["losses"]))
     assert found["losses"][0] > min(found["losses"])
-    assert found["diverged"] > found["lrs"][-1]
+    told_late = found["lrs"].index(found["diverged"])
+    assert 5 <= len(found["lrs"]) - told_late <= 10
     assert found["low"] < found["high"] < found["diverged"]
+
+
+@pytest.mark.parametrize("config", [{}, {"optimizer": "sgd", "norm": "none"}])
+def test_the_proposed_range_holds_rates_that_learn_and_none_that_fail(config: dict[str, Any]) -> None:
+    found = carry_out(assignment("lr_range", config={"width": 64, **config})).details
+
+    def accuracy(lr: float) -> float:
+        return carry_out(assignment("confirm", config={"width": 64, **config, "lr": lr})).metrics["val_accuracy"]
+
+    middle = math.sqrt(found["low"] * found["high"])
+    assert accuracy(found["high"]) > 0.9
+    assert accuracy(middle) > 0.9
+    assert accuracy(middle) > accuracy(found["low"] / 10)
 
 
 def test_another_seed_is_another_training_of_the_same_config() -> None:
@@ -217,3 +231,13 @@ def test_temperature_undoes_overconfidence() -> None:
     found = calibration(boasting, targets, temperature)
     assert found["scaled"]["ece"] < 0.03 < found["ece"]
     assert found["scaled"]["nll"] < found["nll"]
+
+
+@pytest.mark.parametrize("kind", ["confirm", "refit"])
+def test_a_job_that_trains_can_be_ended_on_the_way(kind: str, tmp_path: Path) -> None:
+    work = replace(assignment(kind, config={"width": 8}), checkpoint=tmp_path / "x", fidelity=("epochs", 500, 500))
+    training = steps(work)
+    assert next(training).step == 1
+    training.close()
+    assert not (tmp_path / "x").exists()
+    assert [report.step for report in to_the_end(steps(replace(work, fidelity=("epochs", 3, 3))))[0]] == [1, 2, 3]
