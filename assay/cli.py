@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from assay.commands import access, amend, data, doctor, final, replay, results, serve, study, transfer, webhooks, work
+from assay.commands import (
+    access,
+    amend,
+    data,
+    doctor,
+    final,
+    replay,
+    results,
+    revise,
+    serve,
+    study,
+    transfer,
+    webhooks,
+    work,
+)
 from assay.commands.common import Commands, RootProject, RootToken, RootUrl, say_who
 from assay.exit_codes import MEANINGS
 
@@ -28,6 +42,7 @@ study.app.command("add-trial")(amend.add_trial)
 study.app.command("invalidate")(amend.invalidate)
 study.app.command("note")(amend.note)
 study.app.command("notes")(amend.notes)
+study.app.command("revise")(revise.revise)
 study.app.command("priority", context_settings={"ignore_unknown_options": True})(amend.priority)  # -2 is a number
 app.add_typer(study.app, name="study")
 app.command("trials")(results.trials)

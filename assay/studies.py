@@ -12,6 +12,7 @@ from assay.amend import Amendments
 from assay.errors import AssayError, ConnectionFailed, ProblemError, WaitTimeout
 from assay.final import Finals
 from assay.http import API, Connection, study_path
+from assay.revising import Revisions
 from assay.sse import Message, messages
 from assay.wire import (
     ENDED,
@@ -34,7 +35,7 @@ _PATIENCE = 60.0  # seconds without an answer after which a service that was the
 _RECONNECT = 0.5  # seconds between two tries
 
 
-class Studies(Amendments, Finals):
+class Studies(Amendments, Finals, Revisions):
     """The studies of a service. Methods raise `NotFound` for a name that the service does not know."""
 
     def __init__(self, connection: Connection) -> None:

@@ -503,3 +503,19 @@ class Finalization(TypedDict):
     test: dict[str, float] | None
     ensemble: dict[str, Any] | None
     failures: list[str]
+
+
+class RevisedParameter(TypedDict):
+    """Before and after; None where there is no such one."""
+
+    name: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class Proposal(TypedDict):
+    """What the checks propose to change of a space; without changes, `why` says what is in the way."""
+
+    changes: list[dict[str, Any]]
+    parameters: list[RevisedParameter]
+    why: str

@@ -47,6 +47,7 @@ from service.routes import (
     replay,
     reports,
     results,
+    revisions,
     runs,
     studies,
     tokens,
@@ -64,6 +65,7 @@ ROUTERS = tuple(
     part.router
     for part in (
         studies,
+        revisions,
         transfer,
         claims,
         trials,

@@ -239,6 +239,7 @@ class Checks(BaseModel):
         True, description="Whether the default config learns 64 examples by heart; if not, it pauses."
     )
     lr_range: bool = Field(True, description="Which learning rates are worth searching.")
+    pause: bool = Field(False, description="Pauses when they have ended, for somebody to look at them first.")
 
 
 Further = Annotated[int | None, Field(ge=0, le=MOST_ATTEMPTS), WHOLE]

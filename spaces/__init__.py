@@ -1,6 +1,6 @@
 """What may be searched: parameters, conditions, constraints, priors, a fidelity, and the unit cube that they span."""
 
-from spaces.changes import Add, AddChoice, Change, Drop, Freeze, Widen, read_changes
+from spaces.changes import Add, AddChoice, Change, Drop, Freeze, Narrow, Widen, read_changes
 from spaces.conditions import AllOf, AnyOf, Condition, Leaf, Not, Relation
 from spaces.constraints import Constraint, Forbid, Linear
 from spaces.errors import Inexpressible, InvalidInput, Path, Problem
@@ -35,6 +35,7 @@ __all__ = [
     "InvalidInput",
     "Leaf",
     "Linear",
+    "Narrow",
     "Not",
     "Ordinal",
     "Parameter",

@@ -47,6 +47,21 @@ class Widen(ByJson):
 
 
 @dataclass(frozen=True, eq=False)
+class Narrow(ByJson):
+    """A range within the old one; a default or the mode of a prior outside moves to the nearer end. Old configs stay
+    whose value is inside."""
+
+    parameter: str
+    low: float | None = None
+    high: float | None = None
+
+    word: ClassVar[str] = "narrow"
+
+    def to_json(self) -> dict[str, Any]:
+        return _written(self)
+
+
+@dataclass(frozen=True, eq=False)
 class Freeze(ByJson):
     """From now on always this value. Old configs stay that have it, or in which the parameter is inactive."""
 
@@ -96,15 +111,16 @@ class Add(ByJson):
         return written if self.backfill is None else {**written, "backfill": self.backfill}
 
 
-Change = AddChoice | Widen | Freeze | Drop | Add
-_CHANGES: dict[str, type[AddChoice] | type[Widen] | type[Freeze] | type[Drop]] = {
-    change.word: change for change in (AddChoice, Widen, Freeze, Drop)
+Change = AddChoice | Widen | Narrow | Freeze | Drop | Add
+_CHANGES: dict[str, type[AddChoice] | type[Widen] | type[Narrow] | type[Freeze] | type[Drop]] = {
+    change.word: change for change in (AddChoice, Widen, Narrow, Freeze, Drop)
 }
 
 
 def read_changes(obj: object) -> list[Change]:
-    """Reads `[{"add_choice": "optimizer", "choice": "lion"}, {"widen": "lr", "high": 1.0}, {"freeze": "width", "value":
-    64}, {"drop": "dropout", "value": 0.0}, {"add": {...a parameter...}, "backfill": 0}]`; raises InvalidInput."""
+    """Reads `[{"add_choice": "optimizer", "choice": "lion"}, {"widen": "lr", "high": 1.0}, {"narrow": "lr", "low":
+    0.1}, {"freeze": "width", "value": 64}, {"drop": "dropout", "value": 0.0}, {"add": {...a parameter...}, "backfill":
+    0}]`; raises InvalidInput."""
     if not isinstance(obj, list | tuple):
         raise InvalidInput.at((), f"must be a list of changes, got {kind(obj)}")
     problems: list[Problem] = []
@@ -165,7 +181,7 @@ def _read_when(obj: Mapping[str, Any], path: Path, problems: list[Problem]) -> C
     return None if obj.get("when") is None else read_condition(obj["when"], (*path, "when"), problems)
 
 
-def _written(change: AddChoice | Widen | Freeze | Drop) -> dict[str, Any]:
+def _written(change: AddChoice | Widen | Narrow | Freeze | Drop) -> dict[str, Any]:
     written: dict[str, Any] = {change.word: change.parameter}
     for declared in fields(change):
         value = getattr(change, declared.name)

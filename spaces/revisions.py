@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from spaces import conditions
-from spaces.changes import Add, AddChoice, Change, Drop, Freeze, Widen
+from spaces.changes import Add, AddChoice, Change, Drop, Freeze, Narrow, Widen
 from spaces.checks import unknown
 from spaces.conditions import AllOf, AnyOf, Condition, Leaf, Not, Relation
 from spaces.constraints import Constraint, Forbid, Linear
@@ -52,8 +52,8 @@ def carry(config: Config, changes: Sequence[Change], revised: Space) -> dict[str
             case Add(added, backfill):
                 if backfill is not None:
                     carried[added.name] = backfill
-            case AddChoice() | Widen():
-                pass
+            case AddChoice() | Widen() | Narrow():
+                pass  # the revised space says who is left
     active = revised.active(carried)
     backfilled = {change.parameter for change in changes if isinstance(change, Add)}
     carried = {name: value for name, value in carried.items() if name in active or name not in backfilled}
@@ -90,6 +90,10 @@ def _changed(space: Space, change: Change) -> Space:
             if not isinstance(parameter, Float | Integer):
                 raise InvalidInput.at((change.word,), f"{show(name)} is {parameter.type}: it has no range")
             return _with(space, _widened(parameter, low, high))
+        case Narrow(_, low, high):
+            if not isinstance(parameter, Float | Integer):
+                raise InvalidInput.at((change.word,), f"{show(name)} is {parameter.type}: it has no range")
+            return _with(space, _narrowed(parameter, low, high))
         case Freeze(_, value):
             _require_value(parameter, value)
             canonical = parameter.domain.canonical(value)
@@ -121,13 +125,38 @@ def _widened(parameter: Float | Integer, low: float | None, high: float | None) 
         raise InvalidInput.at(("low",), f"must be at most the present low ({parameter.low}), got {show(low)}")
     if high is not None and high < parameter.high:
         raise InvalidInput.at(("high",), f"must be at least the present high ({parameter.high}), got {show(high)}")
-    bounds: dict[str, Any] = {name: value for name, value in (("low", low), ("high", high)) if value is not None}
-    widened: Parameter = replace(parameter, **bounds)
+    widened: Parameter = replace(parameter, **_bounds(low, high))
     if parameter.step is not None:
         for end in (parameter.low, parameter.high):
             if widened.domain.objection(end) is not None:
                 raise InvalidInput.at(("low",), f"must lead to the present low ({parameter.low}) in whole steps")
     return widened
+
+
+def _narrowed(parameter: Float | Integer, low: float | None, high: float | None) -> Parameter:
+    if low is not None and low < parameter.low:
+        raise InvalidInput.at(("low",), f"must be at least the present low ({parameter.low}), got {show(low)}")
+    if high is not None and high > parameter.high:
+        raise InvalidInput.at(("high",), f"must be at most the present high ({parameter.high}), got {show(high)}")
+    bounds = _bounds(low, high)
+    whole = replace(parameter, **bounds, default=None, prior=None)  # the range is right before anything is moved
+    if parameter.step is not None and whole.domain.objection(whole.low) is None:
+        for name, end in bounds.items():
+            if parameter.domain.objection(end) is not None:
+                raise InvalidInput.at((name,), f"must be one of the present values, got {show(end)}")
+    kept, prior = parameter.default, parameter.prior
+    moved = None if kept is None else _nearest(kept, whole)
+    believed = None if prior is None else prior.around(_nearest(prior.mode, whole), whole.domain)
+    narrowed: Parameter = replace(parameter, **bounds, default=moved, prior=believed)
+    return narrowed
+
+
+def _nearest(value: Any, within: Float | Integer) -> Any:
+    return min(max(value, within.low), within.high)
+
+
+def _bounds(low: float | None, high: float | None) -> dict[str, Any]:
+    return {name: value for name, value in (("low", low), ("high", high)) if value is not None}
 
 
 def _known(space: Space, parameter: Parameter, value: Value, instead: Parameter | None) -> Space:

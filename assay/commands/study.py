@@ -10,6 +10,7 @@ from rich.text import Text
 
 from assay import view
 from assay.commands.common import AsJson, File, Name, Url, connect, print_json, read_study, stderr, stdout
+from assay.commands.revise import Yes, create_in_range
 from assay.errors import Invalid
 from assay.exit_codes import ExitCode
 from assay.study_file import dump
@@ -28,6 +29,10 @@ app = typer.Typer(
 def create(
     file: File,
     name: Annotated[str | None, typer.Option(help="Use this name instead of the file's.")] = None,
+    lr_range: Annotated[
+        bool, typer.Option("--lr-range", help="Search the learning rates that a range test finds; it is shown first.")
+    ] = False,
+    yes: Yes = False,
     wait: Annotated[bool, typer.Option("--wait", help="Show progress and return when the study has ended.")] = False,
     json: AsJson = False,
     url: Url = None,
@@ -36,12 +41,15 @@ def create(
 
     What is legal in it but hardly meant is told on stderr, as advice.
 
+    With --lr-range a first study, NAME-range, runs the checks, and ends when the range is shown.
+
     With --wait the exit code is 7 if the study failed or was cancelled. An interrupted wait leaves the study running.
     """
     source = read_study(file)
     with connect(url) as client:
+        given = {**source.study, **({"name": name} if name else {})}
         try:
-            study = client.studies.create({**source.study, **({"name": name} if name else {})})
+            study = create_in_range(client, given, yes) if lr_range else client.studies.create(given)
         except Invalid as error:
             raise source.explain(error) from error
         for advice in study["advice"]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from search import Metric
+from search.history import RunState
 from service import schemas, views
 from service.dashboard.configs import config_texts
 from service.dashboard.listing import Listing
@@ -20,9 +21,11 @@ from service.repositories.dashboard import DashboardReads, mark_of
 from service.repositories.jobs import Jobs
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
+from service.revisions import proposal
 from service.routes.jobs import shown as shown_job
 from service.routes.jobs import told
 from service.routes.parameters import cut
+from service.routes.revisions import told as told_proposal
 from service.states import StudyState
 from workers.jobs import kinds_of
 
@@ -76,15 +79,19 @@ class ShownStudy:
         }
 
     def jobs(self, viewer: Viewer) -> Context:
-        """The checks, the last finalization, and whether the viewer may ask for one."""
+        """The checks and what they propose, the last finalization, and whether the viewer may ask for one or end it."""
         jobs = Jobs(self.runs.session)
         found = jobs.of(self.row.id)
         number = max((job.finalization for job in found), default=0)
-        final = told(self.row, number, [job for job in found if job.finalization == number]) if number else None
+        parts = [job for job in found if job.finalization == number] if number else []
+        final = told(self.row, number, parts) if number else None
         over = StudyState(self.row.state).finished and (final is None or final.state != "running")
         return {
             "checks": [as_json(shown_job(job)) for job in found if job.finalization == 0],
+            "proposal": as_json(told_proposal(proposal(self.runs.session, self.row))) if viewer.may_write else None,
             "final": as_json(final) if final else None,
+            "progress": {"parts": len(parts), "ended": sum(RunState(job.state).finished for job in parts)},
+            "may_cancel_final": bool(final and final.state == "running" and viewer.may_write),
             "may_finalize": bool(
                 over and viewer.may_write and self.row.standing and kinds_of(self.row.spec["objective"])
             ),

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from service.auth.callers import Caller, Reader, Writer
+from service.auth.execution import may_execute
 from service.dashboard.configs import read_config
 from service.dashboard.formatting import segment
 from service.dashboard.forms import Form, FormOfPage, Wrong, integer, tried
@@ -21,7 +22,7 @@ from service.dashboard.viewers import viewer_of
 from service.database import Database
 from service.idempotency import Repeatable
 from service.job_schemas import Finalize
-from service.routes import amendments, attempts, jobs
+from service.routes import amendments, attempts, jobs, revisions
 from service.routes.claims import DeskOfApp
 from service.routes.parameters import DatabaseOfApp, StudyName
 
@@ -84,6 +85,33 @@ def finalize(name: StudyName, caller: Writer, form: FormOfPage, database: Databa
     return _answer(request, caller, database, name, "final", form, change)
 
 
+@router.post("/studies/{name}/final/cancel")
+def cancel_final(
+    name: StudyName, caller: Writer, form: FormOfPage, database: DatabaseOfApp, request: Request
+) -> Response:
+    def change() -> None:
+        jobs.cancel_finalization(name, caller, database, unrepeated(caller), request)
+
+    return _answer(request, caller, database, name, "cancel-final", form, change, at="final")
+
+
+@router.post("/studies/{name}/revise")
+def revise(name: StudyName, caller: Writer, form: FormOfPage, database: DatabaseOfApp, request: Request) -> Response:
+    """The study over again in the range that was shown: whatever the checks propose does not change any more."""
+
+    def change() -> None:
+        changes = revisions.get_proposal(name, caller, database).changes
+        fields = {"name": form.text("name"), "changes": changes, "instead": form.text("instead") == "yes"}
+        wishes = revisions.Revision.model_validate(fields)
+        commands = may_execute(caller, request.app.state.settings)
+        revisions.revised(name, wishes, caller, database, unrepeated(caller), commands)
+
+    wrong = tried("revise", form, change)
+    if wrong is None:
+        return RedirectResponse(f"/studies/{segment(form.text('name'))}", 303)
+    return _page(request, caller, database, name, Listing(), wrong)
+
+
 @router.get("/studies/{name}/parts/jobs")
 def part_jobs(name: StudyName, caller: Reader, database: DatabaseOfApp, request: Request) -> Response:
     with database.session(write=False) as session:
@@ -104,11 +132,13 @@ def _answer(
     part: str,
     form: Form,
     change: Callable[[], None],
+    at: str | None = None,
 ) -> Response:
-    """The form of this part of the page is taken, or the page comes again with what is wrong."""
+    """The form of this part of the page is taken, or the page comes again with what is wrong. `at` is where on it the
+    form is, if it is not called as the form."""
     wrong = tried(part, form, change)
     if wrong is None:
-        return RedirectResponse(f"/studies/{segment(name)}#{part}", 303)
+        return RedirectResponse(f"/studies/{segment(name)}#{at or part}", 303)
     return _page(request, caller, database, name, Listing(), wrong)
 
 

@@ -4,7 +4,8 @@
     overfit    whether the default config learns 64 examples by heart; where it does not, the study pauses
     lr_range   which learning rates are worth searching
 
-A study waits until they have ended, however they did. Whoever resumes a study that the gate paused searches anyway.
+A study waits until they have ended, however they did, and with `pause` until somebody resumes it. Whoever resumes a
+study that the gate paused searches anyway.
 """
 
 from __future__ import annotations
@@ -64,3 +65,12 @@ def check_ended(session: Session, study: Study, job: Job) -> None:
             f"{found['epochs']} epochs, wanted {found['wanted']:.4g}): {found['why']}. Resume it to search anyway"
         )
         Events(session).move_study(study, StudyState.PAUSED, reason)
+    if not study.checks and study.state == StudyState.ACTIVE and _waits(study):
+        Events(session).move_study(
+            study, StudyState.PAUSED, "its checks have ended: look at them, and resume it to search"
+        )
+
+
+def _waits(study: Study) -> bool:
+    asked = study.spec.get("checks")
+    return isinstance(asked, Mapping) and bool(asked.get("pause"))

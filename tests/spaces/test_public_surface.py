@@ -25,6 +25,7 @@ def test_public_surface() -> None:
         "InvalidInput",
         "Leaf",
         "Linear",
+        "Narrow",
         "Not",
         "Ordinal",
         "Parameter",

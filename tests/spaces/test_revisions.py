@@ -19,6 +19,8 @@ from spaces import (
     Integer,
     InvalidInput,
     Leaf,
+    Narrow,
+    Prior,
     Space,
     Widen,
     carry,
@@ -66,6 +68,32 @@ def test_widening_keeps_all() -> None:
     assert (space["lr"], space["n"]) == (Float("lr", 1e-4, 1.0, log=True), Integer("n", 0, 10, step=2))
     for config in (ADAM, WITH_SGD):
         assert carry(config, changes, space) == config
+
+
+def test_narrowing_keeps_what_is_inside() -> None:
+    changes: list[Change] = [Narrow("lr", low=0.02, high=0.05), Narrow("n", high=6)]
+    space = revise(SPACE, changes)
+    assert (space["lr"], space["n"]) == (Float("lr", 0.02, 0.05, log=True), Integer("n", 2, 6, step=2))
+    assert carry(ADAM | {"lr": 0.03}, changes, space) == ADAM | {"lr": 0.03}
+    assert carry(ADAM, changes, space) is None
+    assert carry(ADAM | {"lr": 0.03, "n": 8}, changes, space) is None
+
+
+@given(st.data())
+def test_a_narrowed_range_has_its_default_and_its_prior_inside(data: DataObject) -> None:
+    inside = st.floats(1e-4, 0.1)
+    low, high = sorted((data.draw(inside), data.draw(inside)))
+    if high < 1.01 * low:
+        high = 2 * low
+    present = Float("lr", 1e-4, 0.2, log=True, default=data.draw(inside), prior=Prior(data.draw(inside), "high"))
+    narrowed = revise(Space((present,)), [Narrow("lr", low, high)])["lr"]
+    assert isinstance(narrowed, Float)
+    assert (narrowed.low, narrowed.high) == (low, high)
+    assert narrowed.default == min(max(present.default or 0, low), high)
+    assert narrowed.prior is not None
+    assert narrowed.prior.confidence == "high"
+    assert isinstance(narrowed.prior.mode, float)
+    assert low <= narrowed.prior.mode <= high
 
 
 def test_freezing_keeps_what_has_the_value() -> None:
@@ -149,6 +177,12 @@ def test_changes_build_on_each_other() -> None:
         (Widen("lr", low=-1), ("low",), "must be greater than 0 on a log scale"),
         (Widen("n", low=1), ("step",), "does not fit"),
         (Widen("n", low=1, high=9), ("low",), "in whole steps"),
+        (Narrow("opt", high=3), ("narrow",), "is categorical: it has no range"),
+        (Narrow("lr", low=1e-5), ("low",), "must be at least the present low"),
+        (Narrow("lr", high=1), ("high",), "must be at most the present high"),
+        (Narrow("lr", low=0.05, high=0.05), ("low",), "must be less than high"),
+        (Narrow("n", low=3), ("step",), "does not fit"),
+        (Narrow("n", low=3, high=7), ("low",), "must be one of the present values"),
         (Freeze("n", 3), ("value",), "must be 2 plus a multiple of 2"),
         (Freeze("m", 1), ("value",), "breaks a constraint by itself"),
         (Drop("mom", 0.5), ("drop",), "freeze it instead"),
@@ -172,6 +206,7 @@ CHANGES: list[Change] = [
     AddChoice("opt", "lion"),
     AddChoice("size", "xs", 0),
     Widen("lr", high=1.0),
+    Narrow("m", low=2),
     Freeze("n", 4),
     Drop("size", "s"),
     Add(Float("dropout", 0, 0.5, when=Leaf("opt", "equals", "sgd")), 0.0),

@@ -162,6 +162,43 @@ def test_the_list_grows_while_somebody_looks(tab: Any, server: Any, study_payloa
     assert len(tab.loads) == 1
 
 
+@pytest.mark.usefixtures("work")
+def test_the_proposed_range_becomes_a_study_and_a_finalization_is_cancelled(
+    tab: Any, server: Any, stage_on: Callable[..., Any], sqlite_database: Database
+) -> None:
+    stage_on(
+        sqlite_database,
+        space={"parameters": [{"name": "lr", "type": "float", "low": 1e-5, "high": 1e-3, "log": True}]},
+        objective={"type": "train", "family": "mlp", "dataset": "digits", "epochs": 40},
+        metrics=[{"name": "val_accuracy", "direction": "maximize"}],
+        checks={"overfit": False},
+        budget={"max_runs": 2},
+    )
+    tab.goto("/studies/s")
+    playwright.expect(tab.locator(".heading .badge")).to_have_text("completed", timeout=60_000)
+    tab.get_by_label("Confirm the best").fill("2")
+    tab.get_by_label("with trainings each").fill("50")
+    tab.get_by_role("button", name="Finalize").click()
+    playwright.expect(tab.locator("#final .badge")).to_have_text("running")
+    playwright.expect(tab.get_by_text("of 100 trainings and reports have ended")).to_be_visible()
+    tab.get_by_role("button", name="Cancel the finalization").click()
+    playwright.expect(tab.locator("#final .badge")).to_have_text("cancelled")
+    playwright.expect(tab.get_by_role("button", name="Finalize")).to_be_visible()
+
+    shown = tab.get_by_role("form", name="Search the proposed range")
+    bounds = re.search(r"lr 1e-05 to 0.001 → (\S+) to (\S+)", shown.inner_text().replace("\n", " "))
+    assert bounds, shown.inner_text()
+    shown.get_by_label("Name").fill("s")
+    shown.get_by_role("button", name="Search this range").click()
+    playwright.expect(tab.get_by_text("exists already")).to_be_visible()
+    shown.get_by_label("Name").fill("in-range")
+    shown.get_by_role("button", name="Search this range").click()
+    playwright.expect(tab).to_have_url(re.compile(r"/studies/in-range$"))
+    made = httpx.get(f"{server.url}/api/v1/studies/in-range").json()["space"]["parameters"][0]
+    assert (made["low"], made["high"]) == (float(bounds[1]), float(bounds[2]))
+    tab.troubles[:] = [one for one in tab.troubles if "409" not in one]  # the console tells of the taken name
+
+
 def test_the_table_is_ordered_and_filtered_in_place(tab: Any, stage: Any) -> None:
     for trial, value in enumerate([0.5, None, 0.25]):
         stage.end(stage.start(trial), value)

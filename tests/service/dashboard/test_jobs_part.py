@@ -29,8 +29,11 @@ FOUND: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
         {},
         {
             "members": [{"trial": 1, "weight": 0.75}, {"trial": 0, "weight": 0.25}],
+            "best": 1,
             "single": {"test_loss": 0.2},
             "ensemble": {"test_loss": 0.15},
+            "chosen": "seeds",
+            "kinds": [{"kind": "seeds", "networks": 3, "scores": {"test_loss": 0.15}}],
             "calibration": {
                 "single": {
                     "nll": 0.2,
@@ -93,7 +96,8 @@ def test_the_page_tells_what_was_found_before_and_after(
     assert "best mean" in text
     assert "cannot be told from the best" in text
     assert "test_accuracy <b>0.975</b>" in text
-    assert "(single 0.2)" in text
+    for row in (["single network", "1", "0.2", "of trial 1"], ["seeds of the best config", "3", "0.15", "best on"]):
+        assert re.search(".*".join(row), text, re.DOTALL)
     model = browse("/api/v1/studies/s/final").json()["model"]
     assert f"/api/v1/studies/s/jobs/{model}/model" in browse("/studies/s").text
 
