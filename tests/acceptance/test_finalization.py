@@ -76,3 +76,31 @@ def test_a_table_becomes_a_model_that_answers(start_service: Callable[..., Any],
     assert right / len(truth) > 0.9
     assert sum(float(answers[3][f"p(grower {label})"]) for label in range(3)) == pytest.approx(1, abs=1e-4)
     assert "all as stored" in assay("replay", "wines", "--verify")
+
+
+def test_the_proposed_range_is_searched_and_a_finalization_called_off(
+    start_service: Callable[..., Any], tmp_path: Path
+) -> None:
+    service = start_service("--pool", "local", "--workers", "2")
+
+    def assay(*words: str, code: int = 0) -> str:
+        command = [sys.executable, "-m", "assay", *words]
+        environment = {**os.environ, "ASSAY_URL": service.url}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    study = STUDY.replace("dataset: wines", "dataset: wine").replace("max_runs: 12", "max_runs: 2")
+    (tmp_path / "study.yaml").write_text(study + "checks: {baseline: false, overfit: false}\n")
+    told = assay("study", "create", "-f", "study.yaml", "--lr-range", "--yes", "--wait")
+    assert "lr: 0.0001 to 0.3 becomes" in told
+    studies = {one["name"]: one for one in json.loads(assay("study", "list", "--json"))}
+    assert {name: one["state"] for name, one in studies.items()} == {"wines": "completed", "wines-range": "cancelled"}
+    (lr,) = (one for one in studies["wines"]["space"]["parameters"] if one["name"] == "lr")
+    assert f"becomes {lr['low']:.5g} to {lr['high']:.5g}" in told
+    assert "there is nothing to change" in assay("study", "revise", "wines", "--yes", code=1)
+    assert "wider" in assay("study", "revise", "wines", "--name", "wider", "--change", "{widen: lr, high: 5}")
+
+    assay("finalize", "wines", "--top", "1", "--seeds", "50", "--no-wait")
+    assert "is cancelled" in assay("finalize", "wines", "--cancel")
+    assert "no finalization of the study is under way" in assay("finalize", "wines", "--cancel", code=5)
