@@ -105,7 +105,7 @@ class Family:
     def hyperparameters(self, inputs: Inputs) -> tuple[Hyperparameter, ...]:
         """All that a study may search or fix, when it trains on inputs of this kind."""
         own = tuple(each.fixed() for each in self.own)
-        return own + hyperparameters_of(self.recipe, inputs == "image", self.defaults)
+        return own + hyperparameters_of(self.recipe, inputs, self.defaults)
 
     def parameters(self, inputs: Inputs, preset: Preset = "standard") -> list[dict[str, Any]]:
         """The preset's parameters as a space writes them, with ranges, defaults and conditions."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from workers.catalogue import DATASETS, FAMILIES, Dataset, Family
-from workers.data.loading import Examples, held_out_data, training_data
+from workers.data.loading import Data, Examples, held_out_data, training_data
 from workers.jobs import carry_out
 from workers.model_file import read_model
 from workers.objectives.train import TrainObjective
 from workers.protocol import Assignment, Job, Report, Result, to_the_end
 from workers.tasks import HEALTH, TASKS
-from workers.training.loop import build
+from workers.training import loop
+from workers.training.loop import build, judge
 from workers.training.plan import Plan
 
 sys.path.append(str(Path(__file__).parent))  # for the rows of the tiny datasets, which name their code
@@ -35,6 +37,7 @@ CASES = [
 ]
 EPOCHS = 3
 WITHOUT_ONE_LOSS = {"esn", "linear", "gan", "policy_gradient"}  # solved in closed form; two players; an agent
+IN_FULL_PRECISION = {"linear"}  # solved in float64
 
 
 @pytest.fixture(autouse=True)
@@ -156,12 +159,76 @@ def test_the_model_that_is_handed_over_answers_as_the_trained_one(
     learner = model.learner.eval()
     plan = Plan.of(work)
     learner.prepare(training_data(dataset, plan.part, CPU))
-    from workers.training.loop import judge
-
     scores = judge(learner, held_out_data(dataset, plan.part, CPU), work.seed, "test")
     assert {f"test_{name}": value for name, value in scores.items()} == pytest.approx(
         {name: value for name, value in result.metrics.items() if name.startswith("test_")}
     )
+
+
+PREPARED = {  # what `prepare` has to do beyond the defaults
+    "mdn": [{"head": "mixture"}],
+    "autoencoder": [{"loss": "bce"}],
+    "vae": [{"prior": "pseudo"}, {"likelihood": "gauss"}],
+    "gan": [{"conditional": True}],
+    "linear": [{"poly": 2}],
+    "gnn": [{"features": "deepwalk"}],
+    "recommender": [{"model": m} for m in ("bias", "neural", "content", "knn", "rbm")] + [{"cold": "content"}],
+    "mlp": [{"preprocessing": kind} for kind in ("none", "minmax", "whiten")],
+}
+
+
+@pytest.mark.parametrize(("family", "dataset"), [case for case in CASES if case.values[1] is not CONTROL])
+def test_data_that_stays_elsewhere_can_be_prepared_for(
+    family: Family, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data too large for a GPU stays on the CPU. Tensors without numbers stand for both: they refuse to meet."""
+    monkeypatch.setattr(torch.__future__, "_overwrite_module_params_on_conversion", True)
+    for config in ({}, *PREPARED.get(family.name, ())):
+        plan = Plan.of(assignment(family, dataset, config={**small(family, dataset), **config}))
+        learner, data = build(plan, 7), training_data(dataset, plan.part, CPU)
+        with FakeTensorMode(allow_non_fake_inputs=True) as there:
+            with pytest.raises(RuntimeError, match="same device"):
+                there.from_tensor(torch.ones(2)).to("meta") + there.from_tensor(torch.ones(2))
+            learner._apply(lambda tensor: there.from_tensor(tensor).to("meta"))
+            placed = {name: there.from_tensor(tensor).to("meta") for name, tensor in data.context.items()}
+            train = Examples(
+                *(None if t is None else there.from_tensor(t) for t in (data.train.inputs, data.train.targets))
+            )
+            known_data = Data(train, train, placed)
+            learner.prepare(known_data)
+            learner.begin(known_data)
+        assert all(tensor.is_meta for tensor in learner.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("family", "dataset"), [case for case in CASES if case.values[0].name not in {"esn", "policy_gradient"}]
+)
+def test_a_step_in_half_precision_leaves_the_weights_in_full(
+    family: Family, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU that has bfloat16, and with less to rely on: what a CPU has no such kernel for would raise."""
+    entered = []
+
+    def half(device: torch.device) -> Callable[[], Any]:
+        def enter() -> Any:
+            entered.append(device)
+            return torch.autocast("cpu", dtype=torch.bfloat16)
+
+        return enter
+
+    monkeypatch.setattr(loop, "autocast", half)
+    work = assignment(family, dataset, **({"fidelity": ("epochs", 2, 2)} if "epochs" in family.axes else {}))
+    plan = Plan.of(work)
+    learner = build(plan, work.seed)
+    monkeypatch.setattr(loop, "build", lambda *_: learner)
+    before = {name: tensor.clone() for name, tensor in learner.named_parameters()}
+    _, result = train(work)
+    assert all(map(math.isfinite, result.metrics.values()))
+    if family.name not in IN_FULL_PRECISION:
+        assert entered
+    assert {tensor.dtype for tensor in learner.parameters()} <= {torch.float32}
+    if before:
+        assert any(not torch.equal(tensor, before[name]) for name, tensor in learner.named_parameters())
 
 
 def _settings() -> Iterator[Any]:

@@ -108,7 +108,8 @@ def _lines() -> Iterator[str]:
     for family in FAMILIES.values():
         yield from _family(family)
     yield "## The training recipe\n"
-    yield "In modules; a family names those that it follows. `augmentation` is there where the dataset holds images.\n"
+    yield "In modules; a family names those that it follows. `augmentation` is there where the dataset holds images,"
+    yield "`sequence_augmentation` where it holds sequences.\n"
     for name, module in MODULES.items():
         yield f"### {name}\n"
         yield from _hyperparameters(module)
@@ -148,7 +149,8 @@ def _hyperparameters(hyperparameters: Iterable[Hyperparameter]) -> Iterator[str]
 def _hyperparameter_row(each: Hyperparameter) -> Sequence[str]:
     limits = "{:.12g} to {:.12g}".format(*each.limits) if isinstance(each, Number) else ""
     default = json.dumps(each.default).strip('"')
-    return f"`{each.name}`", each.type, _range(each), default, limits, _condition(each), each.preset, each.help
+    preset = each.preset if each.within("everything") else "none"
+    return f"`{each.name}`", each.type, _range(each), default, limits, _condition(each), preset, each.help
 
 
 def _range(each: Hyperparameter) -> str:

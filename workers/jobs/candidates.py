@@ -13,6 +13,7 @@ from torch import Tensor
 from workers.checkpoints import Checkpoint
 from workers.data.loading import Examples, held_out_data, training_data
 from workers.protocol import Assignment, Member
+from workers.training.committee import Snapshots
 from workers.training.learner import Learner
 from workers.training.loop import learner_of
 from workers.training.plan import Plan
@@ -56,7 +57,7 @@ def candidates(assignment: Assignment, members: tuple[Member, ...], device: torc
         learner = learner_of(plan, member.seed, checkpoint, device).eval()
         classes = plan.task.name == "classification"
         splits = _splits(plan, device)
-        committee = learner.committee
+        committee = learner.committee if isinstance(learner.committee, Snapshots) else None
         taken = 0 if committee is None else int(committee.taken)
         for snapshot in (None, *range(taken)):
             if committee is not None:

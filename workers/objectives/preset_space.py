@@ -14,7 +14,7 @@ from spaces.checks import unknown
 from spaces.errors import InvalidInput, Path, Problem
 from spaces.values import kind
 from workers.rows import Dataset, Family
-from workers.training.hyperparameters import PRESETS
+from workers.training.hyperparameters import PRESETS, Complement
 from workers.training.presets import changed, of_preset, settled
 
 FIELDS = ("preset", "parameters", "constraints", "fidelity")
@@ -53,14 +53,19 @@ def written_out(space: Json, family: Family, dataset: Dataset | None) -> Written
     changes: Sequence[Any] = space.get("parameters") or ()
     inputs = dataset.inputs if dataset else family.inputs[-1]
     hyperparameters = family.hyperparameters(inputs)
+    shorts = {each.name: each for each in hyperparameters if isinstance(each, Complement)}
     every = {each["name"]: each for each in of_preset(hyperparameters, "everything")}
+    every |= {name: each.to_json() for name, each in shorts.items()}
     parameters = {each["name"]: each for each in of_preset(hyperparameters, space["preset"])}
     if problems := list(_change_problems(changes, parameters, every, family)):
         raise InvalidInput(problems)
 
+    named = {change["name"] for change in changes}
     own = {change["name"] for change in changes if "type" in change or "when" in change}
     for change in changes:
         name = change["name"]
+        if name in shorts and shorts[name].of not in named:  # it stands in the other one's place
+            parameters.pop(shorts[name].of, None)
         if "remove" in change:
             del parameters[name]
         elif "type" in change:

@@ -26,7 +26,7 @@ from workers.objectives.metrics import metric_problems
 from workers.objectives.preset_space import Written, written_out
 from workers.protocol import Assignment, Metrics, Training
 from workers.rows import CONTINUED
-from workers.training.hyperparameters import Hyperparameter
+from workers.training.hyperparameters import Complement, Hyperparameter
 
 OPTIONS = ("type", "family", "dataset", "split_seed", "epochs", "schedule_horizon", "deterministic", "compile")
 NO_FOLDS = {
@@ -132,7 +132,11 @@ def _parameter_problems(family: Family, dataset: Dataset | None, space: Mapping[
             continue
         wrong = list(known[name].problems(parameter))
         yield from (problem.under(*path) for problem in wrong)
-        if not wrong and not known[name].readable(written, defaults):
+        if isinstance(short := known[name], Complement) and short.of in written:
+            yield Problem(
+                (*path, "name"), f"{name} is 1 - {short.of}, which this space names, too: leave one of them out"
+            )
+        elif not wrong and not known[name].readable(written, defaults):
             yield Problem((*path, "name"), _never_read(known[name]))
 
 

@@ -8,7 +8,7 @@ from workers.catalogue import load
 from workers.families.blocks import infeasible, initialize
 from workers.families.initialization import normalize_weights
 from workers.rows import Facts, Family
-from workers.training.committee import Committee
+from workers.training.committee import committee_of
 from workers.training.learner import Learner
 from workers.training.recipe.combinations import objection
 from workers.training.settings import Settings
@@ -31,8 +31,9 @@ def assemble(family: Family, settings: Settings, facts: Facts, rng: torch.Genera
         initialize(learner, settings["init"], rng, settings)
     if settings["norm"] == "weight":
         normalize_weights(learner)
-    if settings["averaging"] == "snapshot":
+    if settings["averaging"] in ("snapshot", "mc_dropout"):
         if not isinstance(learner, Supervised):
-            raise infeasible(f"{family.name} has no single network to take snapshots of: averaging ema, swa or none")
-        learner.committee = Committee(learner.network, settings["cycles"], facts.task == "classification")
+            raise infeasible(f"{family.name} has no single network to make several of: averaging ema, swa or none")
+        probabilities = facts.task in ("classification", "segmentation")
+        learner.committee = committee_of(learner.network, settings, probabilities)
     return learner

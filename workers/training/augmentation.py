@@ -1,5 +1,7 @@
 """Random changes of training images, a whole batch at once. Pixels lie in [0, 1]; what comes into view is 0.
 
+Where the target is a class for every pixel, it moves with its image; what comes into view then has the class UNSEEN.
+
 manual           every image is shifted, rotated, scaled, stretched, bent and changed in contrast, up to the settings'
                  bounds, and mirrored or not
 randaugment      every image gets some changes of random kind, one after the other, all of the same strength (E. Cubuk
@@ -22,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from workers.data.loading import Examples
+from workers.training.sequence_augmentation import varied
 
 KINDS = (
     "identity",
@@ -38,35 +41,51 @@ KINDS = (
 # the strongest changes: a slope, a fraction of the side, degrees, a relative change
 SHEAR, TRANSLATE, ROTATE, ENHANCE = 0.3, 0.3, 30.0, 0.9
 BEND = 8  # pixels between the points of the grid that bends an image
+UNSEEN = -1
 
 
 def augmented(batch: Examples, settings: Mapping[str, Any], rng: torch.Generator) -> Examples:
-    """The batch with its inputs [batch, channels, height, width] changed. `rng` is on the CPU, so the device makes no
-    difference."""
-    images = batch.inputs
+    """The batch with its images [batch, channels, height, width] changed, or its sequences. `rng` is on the CPU, so the
+    device makes no difference."""
     match settings.get("augmentation", "none"):
         case "manual":
-            changed = manual(images, settings, rng)
+            changed = manual(batch, settings, rng)
         case "randaugment":
-            changed = randaugment(images, settings["augmentations"], settings["augmentation_strength"], rng)
+            changed = randaugment(batch, settings["augmentations"], settings["augmentation_strength"], rng)
         case "trivialaugment":
-            changed = trivial(images, rng)
+            changed = trivial(batch, rng)
         case _:
-            return batch
+            return varied(batch, settings, rng)
     share = settings.get("augmented_share", 1.0)
     if share < 1:
-        chosen = torch.rand(len(images), generator=rng) < share
-        changed = torch.where(chosen.to(images.device)[:, None, None, None], changed, images)
-    return replace(batch, inputs=changed)
+        chosen = torch.rand(len(batch), generator=rng) < share
+        changed = either(chosen.to(batch.inputs.device), changed, batch)
+    return changed
 
 
-def manual(images: Tensor, settings: Mapping[str, Any], rng: torch.Generator) -> Tensor:
+def either(chosen: Tensor, yes: Examples, no: Examples) -> Examples:
+    """Of each example the one or the other; chosen [batch]."""
+    batch = replace(yes, inputs=torch.where(chosen[:, None, None, None], yes.inputs, no.inputs))
+    if not of_pixels(no):
+        return batch
+    assert yes.targets is not None
+    assert no.targets is not None
+    return replace(batch, targets=torch.where(chosen[:, None, None], yes.targets, no.targets))
+
+
+def of_pixels(batch: Examples) -> bool:
+    """Whether the targets are classes [batch, height, width]."""
+    return batch.targets is not None and batch.targets.ndim == 3 and not batch.targets.is_floating_point()
+
+
+def manual(batch: Examples, settings: Mapping[str, Any], rng: torch.Generator) -> Examples:
+    images = batch.inputs
     u = signed((5, len(images)), rng, images)
     stretch, bend = settings.get("stretch", 0.0), settings.get("elastic", 0.0)
     if settings.get("flip"):
         mirrored = torch.rand(len(images), generator=rng).to(images.device) < 0.5
-        images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
-    moved = affine(
+        batch = either(mirrored, flipped(batch), batch)
+    sources = affine(
         images,
         degrees=u[0] * settings["rotate"],
         scale=1 + u[1] * settings["scale"],
@@ -75,19 +94,25 @@ def manual(images: Tensor, settings: Mapping[str, Any], rng: torch.Generator) ->
         stretch=1 + stretch * signed((len(images),), rng, images) if stretch else None,
         bend=elastic(images, bend, rng) if bend else None,
     )
-    return contrast(moved, 1 + u[4] * settings["contrast"])
+    moved = warped(batch, sources)
+    return replace(moved, inputs=contrast(moved.inputs, 1 + u[4] * settings["contrast"]))
 
 
-def randaugment(images: Tensor, times: int, strength: float, rng: torch.Generator) -> Tensor:
+def flipped(batch: Examples) -> Examples:
+    targets = batch.targets.flip(-1) if of_pixels(batch) and batch.targets is not None else batch.targets
+    return Examples(batch.inputs.flip(-1), targets)
+
+
+def randaugment(batch: Examples, times: int, strength: float, rng: torch.Generator) -> Examples:
     for _ in range(times):
-        kind = torch.randint(len(KINDS), (len(images),), generator=rng).to(images.device)
-        images = changed_by(images, kind, strength * signed((len(images),), rng, images).sign())
-    return images
+        kind = torch.randint(len(KINDS), (len(batch),), generator=rng).to(batch.inputs.device)
+        batch = changed_by(batch, kind, strength * signed((len(batch),), rng, batch.inputs).sign())
+    return batch
 
 
-def trivial(images: Tensor, rng: torch.Generator) -> Tensor:
-    kind = torch.randint(len(KINDS), (len(images),), generator=rng).to(images.device)  # [batch]
-    return changed_by(images, kind, signed((len(images),), rng, images))
+def trivial(batch: Examples, rng: torch.Generator) -> Examples:
+    kind = torch.randint(len(KINDS), (len(batch),), generator=rng).to(batch.inputs.device)  # [batch]
+    return changed_by(batch, kind, signed((len(batch),), rng, batch.inputs))
 
 
 def signed(shape: tuple[int, ...], rng: torch.Generator, like: Tensor) -> Tensor:
@@ -95,26 +120,27 @@ def signed(shape: tuple[int, ...], rng: torch.Generator, like: Tensor) -> Tensor
     return torch.rand(shape, generator=rng).mul_(2).sub_(1).to(like.device)
 
 
-def changed_by(images: Tensor, kind: Tensor, u: Tensor) -> Tensor:
+def changed_by(batch: Examples, kind: Tensor, u: Tensor) -> Examples:
     """Each image changed in its kind [batch] with the strength u [batch], from -1 to 1."""
 
     def strength(name: str) -> Tensor:
         return torch.where(kind == KINDS.index(name), u, 0)
 
-    moved = affine(
-        images,
+    sources = affine(
+        batch.inputs,
         degrees=ROTATE * strength("rotate"),
         scale=torch.ones_like(u),
         shift=TRANSLATE * torch.stack([strength("translate_x"), strength("translate_y")]),
         shear=SHEAR * torch.stack([strength("shear_x"), strength("shear_y")]),
     )
-    lit = (moved * (1 + ENHANCE * strength("brightness"))[:, None, None, None]).clamp(0, 1)
+    moved = warped(batch, sources)
+    lit = (moved.inputs * (1 + ENHANCE * strength("brightness"))[:, None, None, None]).clamp(0, 1)
     lit = contrast(lit, 1 + ENHANCE * strength("contrast"))
     # from 8 bits per pixel down to 2; from no inverted pixel to all of them
     levels = torch.exp2(2 + 6 * (1 - strength("posterize").abs())).floor()[:, None, None, None] - 1
     coarse = torch.where(is_kind(kind, "posterize"), (lit * levels).round() / levels, lit)
     inverted = torch.where(coarse > 1 - strength("solarize").abs()[:, None, None, None], 1 - coarse, coarse)
-    return torch.where(is_kind(kind, "solarize"), inverted, coarse)
+    return replace(moved, inputs=torch.where(is_kind(kind, "solarize"), inverted, coarse))
 
 
 def is_kind(kind: Tensor, name: str) -> Tensor:
@@ -131,7 +157,8 @@ def affine(
     stretch: Tensor | None = None,
     bend: Tensor | None = None,
 ) -> Tensor:
-    """Rotates and scales about the centre, then shears and shifts; bilinear.
+    """Where in its image each pixel of the changed one comes from, [batch, height, width, 2]: the image is rotated and
+    scaled about its centre, then sheared and shifted.
 
     degrees, scale [batch]; shift [2, batch] as fractions of width and height; shear [2, batch] along x and y; stretch
     [batch], the factor of the width and the divisor of the height; bend [batch, height, width, 2], by how much of half
@@ -149,7 +176,18 @@ def affine(
     grid = affine_grid(torch.stack([x_row, y_row], dim=1), list(images.shape), align_corners=False)
     if bend is not None:
         grid = grid + bend
-    return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return grid
+
+
+def warped(batch: Examples, sources: Tensor) -> Examples:
+    """Each pixel from its source: the images' by linear interpolation, the targets' from the nearest one."""
+    images = grid_sample(batch.inputs, sources, mode="bilinear", padding_mode="zeros", align_corners=False)
+    if not of_pixels(batch):
+        return replace(batch, inputs=images)
+    assert batch.targets is not None
+    classes = (batch.targets - UNSEEN)[:, None].to(sources.dtype)  # 0 is what the padding gives
+    nearest = grid_sample(classes, sources, mode="nearest", padding_mode="zeros", align_corners=False)
+    return Examples(images, nearest[:, 0].round().to(batch.targets.dtype) + UNSEEN)
 
 
 def elastic(images: Tensor, strength: float, rng: torch.Generator) -> Tensor:

@@ -85,6 +85,10 @@ class Hyperparameter(ABC):
         """The same, with the choices that the preset has."""
         return self
 
+    def for_inputs(self, inputs: str) -> Self:
+        """The same, with the choices that such inputs have (`workers.rows.Inputs`)."""
+        return self
+
     def holds(self, settings: Mapping[str, Any]) -> bool:
         """Whether the condition holds, among values of all others."""
         return self.when is None or met(self.when, settings[self.when["parameter"]])
@@ -137,6 +141,17 @@ class Real(Number):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Complement(Real):
+    """1 - x of another hyperparameter `of`, which it is short for: the presets search that one, on a log scale, since
+    between 0.9 and 0.99 lies as much as between 0.99 and 0.999. A space may name one of the two."""
+
+    of: str
+
+    def within(self, preset: Preset) -> bool:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Integer(Number):
     type: ClassVar[str] = "int"
     refused: ClassVar[tuple[str, ...]] = ("bool", "float")
@@ -152,10 +167,11 @@ class Integer(Number):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Hyperparameter):
-    """`rare` are those of the choices that only the preset `everything` has."""
+    """`rare` are those of the choices that only the preset `everything` has, `of_images` those that are for images."""
 
     choices: tuple[Value, ...]
     rare: tuple[Value, ...] = ()
+    of_images: tuple[Value, ...] = ()
 
     type: ClassVar[str] = "categorical"
     refused: ClassVar[tuple[str, ...]] = ("bool", "float", "int")
@@ -167,6 +183,11 @@ class Choice(Hyperparameter):
         if preset == "everything":
             return self
         return replace(self, choices=tuple(choice for choice in self.choices if choice not in self.rare))
+
+    def for_inputs(self, inputs: str) -> Self:
+        if inputs == "image" or not self.of_images:
+            return self
+        return replace(self, choices=tuple(choice for choice in self.choices if choice not in self.of_images))
 
     def objection(self, value: object) -> str | None:
         return None if self._find(value) else unknown(self.name, value, [str(choice) for choice in self.choices])

@@ -100,6 +100,10 @@ class Learner(nn.Module, ABC):
         """Takes what must be known of the training examples before the first epoch, such as their mean, and what all
         examples share. Called for every training, whether it begins or goes on."""
 
+    def begin(self, data: Data) -> None:
+        """Gives the first weights what they take from the training examples, after `prepare`. Where a training goes on,
+        those of the checkpoint then come in their place."""
+
     def response(self, inputs: Tensor) -> Tensor:
         """What the network itself says, in units of what it learns."""
         out: Tensor = self(inputs)

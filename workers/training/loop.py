@@ -53,6 +53,7 @@ def epochs(plan: Plan, assignment: Assignment) -> Steps:
     learner = build(plan, assignment.seed).to(device)
     data = training_data(plan.dataset, plan.part, device)
     learner.prepare(data)
+    learner.begin(data)
     if plan.settings["init"] == "data_scaled":
         probes = data.train[:: math.ceil(len(data.train) / PROBES)].to(device)
         scale_by_data(learner, probes.inputs, plan.settings["init_gain"])

@@ -29,7 +29,7 @@ def lr_factor(settings: Mapping[str, Any], progress: float) -> float:
         case "constant" | "plateau":
             factor = 1.0
         case "linear":
-            factor = 1 - (1 - final) * t
+            factor = 1 - (1 - final) * min(1.0, t / settings.get("lr_until", 1.0))
         case "cosine":
             factor = cosine(final, t)
         case "sgdr":
@@ -39,7 +39,7 @@ def lr_factor(settings: Mapping[str, Any], progress: float) -> float:
         case "polynomial":
             factor = final + (1 - final) * (1 - t) ** settings["lr_power"]
         case "inverse":
-            factor = 1 / (1 + settings["lr_decay_speed"] * t)
+            factor = (1 + settings["lr_decay_speed"] * t) ** -settings.get("lr_decay_power", 1.0)
         case "step":
             drops = settings["lr_drops"]
             factor = settings["lr_drop"] ** math.floor(t * (drops + 1))

@@ -8,7 +8,7 @@ The losses read logits [n, classes, h, w] and classes [n, h, w]:
     ce_dice   both, weighted
 
 Dice counts a small region as much as a large one; its gradient fades where a region is missed altogether, that of the
-cross-entropy does not.
+cross-entropy does not. Pixels that came into view when an image was moved have no class; no loss looks at them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from workers.data.loading import Examples
+from workers.training.augmentation import UNSEEN
 from workers.training.supervised import Supervised
 
 
@@ -30,8 +31,7 @@ class Segmenter(Supervised):
         logits, settings = self.answer(batch.inputs), self.settings
         if settings["loss"] == "dice":
             return dice_loss(logits, batch.targets)
-        smoothing = settings.get("label_smoothing", 0.0)
-        entropy = nn.functional.cross_entropy(per_pixel(logits), batch.targets.flatten(), label_smoothing=smoothing)
+        entropy = entropy_loss(logits, batch.targets, settings.get("label_smoothing", 0.0))
         if settings["loss"] == "ce":
             return entropy
         return torch.lerp(entropy, dice_loss(logits, batch.targets), settings["dice_weight"])
@@ -54,9 +54,18 @@ def per_pixel(logits: Tensor) -> Tensor:
     return logits.movedim(1, -1).flatten(0, -2)
 
 
+def entropy_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    summed = nn.functional.cross_entropy(
+        per_pixel(logits), targets.flatten(), ignore_index=UNSEEN, reduction="sum", label_smoothing=smoothing
+    )
+    return summed / (targets != UNSEEN).sum().clamp(min=1)
+
+
 def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    probabilities = logits.softmax(dim=1)
-    right = nn.functional.one_hot(targets, logits.shape[1]).permute(0, 3, 1, 2)
+    seen = (targets != UNSEEN)[:, None]
+    # the sum over many pixels wants more than bfloat16
+    probabilities = logits.softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32)) * seen
+    right = nn.functional.one_hot(targets.clamp(min=0), logits.shape[1]).permute(0, 3, 1, 2) * seen
     overlap = (probabilities * right).sum(dim=(0, 2, 3))  # [classes]
     total = (probabilities + right).sum(dim=(0, 2, 3))
     return (1 - 2 * overlap / total).mean()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from workers.training.hyperparameters import Hyperparameter
+from workers.training.hyperparameters import Complement, Hyperparameter
 from workers.training.recipe import DEFAULT_LR, OFF
 
 Settings = Mapping[str, Any]
@@ -18,6 +18,9 @@ def resolve(hyperparameters: Iterable[Hyperparameter], config: Mapping[str, Any]
     """
     known = {each.name: each for each in hyperparameters}
     settings = {each.name: each.read(config.get(each.name, each.default)) for each in known.values()}
+    for each in known.values():
+        if isinstance(each, Complement) and each.name not in config:
+            settings[each.name] = 1 - float(settings[each.of])
     if "optimizer" in settings:
         if "lr" not in config and settings["optimizer"] != known["optimizer"].default:
             settings["lr"] = DEFAULT_LR[str(settings["optimizer"])]

@@ -12,14 +12,15 @@ from workers.data.loading import Data, Examples
 from workers.families.blocks import Dropout, Noise
 from workers.rows import Facts
 from workers.training.learner import Learner
-from workers.training.preprocessing import Standardize
+from workers.training.preprocessing import preprocessing_of
+from workers.training.prior import begin_with_the_prior
 from workers.training.settings import Settings
 
 EVALUATION_BATCH = 1024
 
 
 def supervised(network: nn.Module, settings: Settings, facts: Facts) -> Learner:
-    """`network` maps standardized inputs [batch, *shape] to [batch, outputs]."""
+    """`network` maps preprocessed inputs [batch, *shape] to [batch, outputs]."""
     kinds: Mapping[str, Callable[..., Learner]] = {
         "classification": Classifier,
         "regression": Regressor,
@@ -29,11 +30,11 @@ def supervised(network: nn.Module, settings: Settings, facts: Facts) -> Learner:
 
 
 class Supervised(Learner):
-    """Standardizes the inputs, as the training examples have them, and asks the network."""
+    """Brings the inputs to a common scale, which the training examples tell, and asks the network."""
 
     def __init__(self, network: nn.Module, settings: Settings, facts: Facts) -> None:
         super().__init__(settings, facts)
-        self.standardize = Standardize(facts.shape)
+        self.standardize = preprocessing_of(settings, facts.shape)
         self.corrupt = nn.Sequential(
             Dropout(settings.get("input_dropout", 0.0)), Noise(settings.get("input_noise", 0.0))
         )
@@ -41,6 +42,11 @@ class Supervised(Learner):
 
     def prepare(self, data: Data) -> None:
         self.standardize.fit(data.train.inputs)
+
+    def begin(self, data: Data) -> None:
+        targets = data.train.targets
+        if self.settings.get("prior_bias") and targets is not None and not targets.is_floating_point():
+            begin_with_the_prior(self.network, targets, self.facts.outputs, self.settings)
 
     def answer(self, inputs: Tensor) -> Tensor:
         """[batch, outputs] of the network."""

@@ -50,11 +50,18 @@ def test_single_parameters_are_changed_replaced_added_and_removed(api: httpx.Cli
 
     assert (stored["lr"]["low"], stored["lr"]["high"], stored["lr"]["log"]) == (1e-3, 0.1, True)
     assert stored["optimizer"]["choices"] == ["adam", "adamw"]
-    assert "momentum" not in stored, "neither optimizer has one"
-    assert "when" not in stored["beta1"], "both have it"
+    assert "one_minus_momentum" not in stored, "neither optimizer has one"
+    assert "when" not in stored["one_minus_beta1"], "both have it"
     assert stored["early_stopping"]["type"] == "bool"
     assert stored["width"]["default"] == 24, "the nearest value to the preset's default"
     assert "batch_size" not in stored
+
+
+def test_what_is_short_for_another_stands_in_its_place(api: httpx.Client) -> None:
+    stored = parameters(api, {"preset": "standard", "parameters": [{"name": "beta1", "low": 0.8}]})
+    assert (stored["beta1"]["low"], stored["beta1"]["high"]) == (0.8, 0.98)
+    assert "one_minus_beta1" not in stored
+    assert stored["one_minus_beta2"]["log"] is True
 
 
 def test_what_cannot_go_together_is_a_constraint(api: httpx.Client) -> None:
@@ -87,6 +94,11 @@ def test_what_cannot_go_together_is_a_constraint(api: httpx.Client) -> None:
             {"preset": "minimal", "parameters": [{"name": "momentum", "remove": True}]},
             "space.parameters[0].name",
             ["the preset"],
+        ),
+        (
+            {"preset": "standard", "parameters": [{"name": "one_minus_rho", "high": 0.2}, {"name": "rho", "low": 0.8}]},
+            "space.parameters[1].name",
+            ["1 - one_minus_rho", "leave one"],
         ),
         (
             {"preset": "minimal", "parameters": [{"name": "width", "high": 10**6}]},

@@ -60,11 +60,10 @@ def test_the_pseudo_prior_is_the_mean_of_the_posteriors(settings: Callable[..., 
     encoder = Encoder(settings("vae", latent=2, width=8), 4)
     initialize(encoder, "he", stream(0, "initialization"))
     prior = PseudoPrior(3, 4)
-    x = torch.rand(9, 4, generator=stream(1, "loss"))
+    x = torch.rand(3, 4, generator=stream(1, "loss"))
     prior.fit(x)
-    torch.testing.assert_close(prior.inputs.detach(), x[[0, 3, 6]])
     z = torch.randn(5, 2, generator=stream(2, "loss"))
-    mean, log_deviation, _ = encoder(x[[0, 3, 6]])
+    mean, log_deviation, _ = encoder(x)
     each = torch.distributions.Normal(mean, log_deviation.exp()).log_prob(z[:, None]).sum(dim=2).exp()
     torch.testing.assert_close(prior.log_prob(z, encoder), each.mean(dim=1).log())
 

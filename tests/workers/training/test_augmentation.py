@@ -5,7 +5,18 @@ import torch
 from torch import Tensor
 
 from workers.data.loading import Examples
-from workers.training.augmentation import KINDS, affine, augmented, changed_by, contrast, elastic, randaugment, trivial
+from workers.training.augmentation import (
+    KINDS,
+    UNSEEN,
+    affine,
+    augmented,
+    changed_by,
+    contrast,
+    elastic,
+    randaugment,
+    trivial,
+    warped,
+)
 from workers.training.streams import stream
 
 MANUAL = {"augmentation": "manual", "shift": 0.1, "rotate": 15.0, "scale": 0.2, "contrast": 0.3}
@@ -21,13 +32,14 @@ def images() -> Tensor:
 
 
 def moved(image: Tensor, degrees: float = 0, scale: float = 1, shift: tuple[float, float] = (0, 0)) -> Tensor:
-    return affine(
+    sources = affine(
         image,
         degrees=torch.tensor([float(degrees)]),
         scale=torch.tensor([float(scale)]),
         shift=torch.tensor(shift)[:, None].float(),
         shear=torch.zeros(2, 1),
     )
+    return warped(Examples(image), sources).inputs
 
 
 def test_nothing_moves_by_nothing(images: Tensor) -> None:
@@ -85,7 +97,7 @@ def test_none_changes_nothing(images: Tensor) -> None:
 
 def test_trivialaugment_leaves_about_a_tenth_of_the_images_alone() -> None:
     images = torch.rand(2000, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    same = (trivial(images, stream(0, "augmentation")) - images).abs().amax(dim=(1, 2, 3)) < 1e-5
+    same = (trivial(Examples(images), stream(0, "augmentation")).inputs - images).abs().amax(dim=(1, 2, 3)) < 1e-5
     assert 0.07 < same.float().mean() < 0.16  # identity, and changes whose strength was nearly 0
 
 
@@ -109,7 +121,8 @@ def test_a_stretch_widens_what_it_flattens() -> None:
     image = torch.zeros(1, 1, 16, 16)
     image[..., 6:10, 6:10] = 1
     zero, one = torch.zeros(1), torch.ones(1)
-    out = affine(image, zero, one, torch.zeros(2, 1), torch.zeros(2, 1), stretch=torch.tensor([2.0]))[0, 0]
+    sources = affine(image, zero, one, torch.zeros(2, 1), torch.zeros(2, 1), stretch=torch.tensor([2.0]))
+    out = warped(Examples(image), sources).inputs[0, 0]
     assert (out.sum(dim=0) > 0.5).sum() == 8
     assert (out.sum(dim=1) > 0.5).sum() == 2
 
@@ -125,12 +138,53 @@ def test_bending_has_the_strength_that_was_asked_for() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_strength_is_no_change(kind: str, images: Tensor) -> None:
     kinds = torch.full((len(images),), KINDS.index(kind))
-    out = changed_by(images, kinds, torch.zeros(len(images)))
+    out = changed_by(Examples(images), kinds, torch.zeros(len(images))).inputs
     torch.testing.assert_close(out, images, atol=1 / 255 if kind == "posterize" else 1e-5, rtol=0)
     if kind != "identity":
-        assert (changed_by(images, kinds, torch.ones(len(images))) - images).abs().max() > 0.1
+        assert (changed_by(Examples(images), kinds, torch.ones(len(images))).inputs - images).abs().max() > 0.1
 
 
 def test_randaugment_without_strength_changes_nothing_visible(images: Tensor) -> None:
-    out = randaugment(images, 2, 0.0, stream(0, "augmentation"))
+    out = randaugment(Examples(images), 2, 0.0, stream(0, "augmentation")).inputs
     torch.testing.assert_close(out, images, atol=2 / 255, rtol=0)
+
+
+@pytest.mark.parametrize("settings", [MANUAL, BENT, RANDAUGMENT, TRIVIAL], ids=["manual", "bent", "rand", "trivial"])
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_masks_move_with_their_images(settings: dict[str, object], share: float) -> None:
+    """An image of one bright disc, whose mask is where it is bright: so it stays, whatever is done to both."""
+    side = torch.arange(24) - 11.5
+    places = torch.linspace(-5, 5, 40)
+    disc = ((side[:, None] - places[:, None, None]).square() + side.square() < 30).float()[:, None]  # [40, 1, 24, 24]
+    masks = (disc[:, 0] > 0.5).long()
+    given = {**settings, "augmented_share": share, "contrast": 0.0}
+    out = augmented(Examples(disc, masks), given, stream(0, "augmentation"))
+    assert out.targets is not None
+    assert out.targets.dtype == masks.dtype
+    assert torch.equal(masks, (disc[:, 0] > 0.5).long()), "the data is shared: it must not change in place"
+    assert not torch.equal(out.targets, masks)
+    bright = out.inputs[:, 0] > 0.5
+    changed_light = settings in (RANDAUGMENT, TRIVIAL)
+    if not changed_light:  # only at the edge does linear interpolation differ from the nearest pixel
+        differ = ((out.targets == 1) != bright).float().mean()
+        assert differ < 0.01
+    assert ((out.targets == UNSEEN) & bright).float().mean() < (0.3 if changed_light else 1e-3)
+
+
+def test_a_mask_is_shifted_and_what_comes_into_view_has_no_class(images: Tensor) -> None:
+    classes = torch.randint(3, (1, 8, 6), generator=torch.Generator().manual_seed(0))
+    sources = affine(images[:1], torch.zeros(1), torch.ones(1), torch.tensor([[1 / 6], [2 / 8]]), torch.zeros(2, 1))
+    out = warped(Examples(images[:1], classes), sources).targets
+    assert out is not None
+    assert torch.equal(out[:, 2:, 1:], classes[:, :-2, :-1])
+    assert (out[:, :2] == UNSEEN).all()
+    assert (out[:, :, 0] == UNSEEN).all()
+
+
+def test_mirrored_masks(images: Tensor) -> None:
+    still = {"augmentation": "manual", "shift": 0.0, "rotate": 0.0, "scale": 0.0, "contrast": 0.0, "flip": True}
+    batch = Examples(images, (images[:, 0] * 1000).long())
+    out = augmented(batch, still, stream(0, "augmentation"))
+    assert out.targets is not None
+    assert ((out.targets - out.inputs[:, 0] * 1000).abs() < 1.1).all()
+    assert not torch.equal(out.targets, (images[:, 0] * 1000).long())

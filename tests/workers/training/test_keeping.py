@@ -12,12 +12,15 @@ from safetensors.torch import load_file
 from torch import nn
 
 from workers.data.loading import Examples
+from workers.families.noise import Dropout
 from workers.objectives.train import TrainObjective
 from workers.protocol import Assignment, Failure, FailureClass
 from workers.training.averaging import Averaging, find_batch_statistics
-from workers.training.committee import Committee
+from workers.training.committee import Snapshots, committee_of
 from workers.training.course import Course
+from workers.training.loop import build
 from workers.training.optimizer_state import packed, unpacked
+from workers.training.plan import Plan
 
 SMALL = {"width": 16, "batch_size": 256}
 STATEFUL = [
@@ -32,6 +35,8 @@ STATEFUL = [
     {"adversarial": "fgsm", "clip": "random_step", "clip_norm": 0.5},
     {"batch_growth": 2, "lr_link": "sqrt", "balanced": True},
     {"optimizer": "lbfgs"},
+    {"averaging": "mc_dropout", "dropout": 0.3, "mc_samples": 3},
+    {"preprocessing": "whiten"},
     {"optimizer": "sgd", "momentum_ramp": True, "decay": "elastic"},
     {"activation": "maxout", "init": "data_scaled", "norm_place": "after", "augmentation": "randaugment"},
 ]
@@ -118,10 +123,35 @@ def test_batch_statistics_are_those_of_the_examples() -> None:
 
 
 @pytest.mark.parametrize("probabilities", [True, False])
+@pytest.mark.parametrize("kind", ["bernoulli", "gaussian"])
+def test_thinned_networks_answer_with_the_mean_of_what_dropout_leaves(probabilities: bool, kind: str) -> None:
+    dropout, head = Dropout(0.5), nn.Linear(6, 4)
+    nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(1))
+    network = nn.Sequential(dropout, head).eval()
+    settings = {"averaging": "mc_dropout", "mc_samples": 3, "dropout_kind": kind}
+    committee = committee_of(network, settings, probabilities)
+    assert committee is not None
+    x = torch.rand(5, 6, generator=torch.Generator().manual_seed(2))
+    rng, members = torch.Generator().manual_seed(0), []
+    for _ in range(3):
+        factor = torch.empty(5, 6)
+        factor = (
+            factor.bernoulli_(0.5, generator=rng) * 2 if kind == "bernoulli" else factor.normal_(1, 1, generator=rng)
+        )
+        members.append(head(x * factor))
+    answers = torch.stack(members)
+    expected = answers.softmax(dim=2).mean(dim=0).log() if probabilities else answers.mean(dim=0)
+    found = committee(x)
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(found, committee(x)), "the same question gets the same answer"
+    assert not dropout.training
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
 def test_a_committee_answers_with_the_mean(probabilities: bool) -> None:
     layer = nn.Linear(2, 3)
     network = nn.Sequential(layer, nn.BatchNorm1d(3)).eval()
-    committee = Committee(network, 2, probabilities).eval()
+    committee = Snapshots(network, 2, probabilities).eval()
     settings = {"warmup": 0.0, "cycles": 2, "cycle_growth": 1}
     x, answers = torch.rand(4, 2), []
     torch.testing.assert_close(committee(x), network(x))
@@ -175,3 +205,39 @@ def test_what_an_optimizer_remembers_comes_back() -> None:
     assert "none" not in back
     assert [float(each) for each in back["old"]] == [0, 1]
     assert torch.equal(back["d"], memory["d"])
+
+
+def test_lbfgs_with_snapshots_and_batch_norm(train: Callable[..., Any], tmp_path: Path) -> None:
+    """Each snapshot has the statistics of its own weights, so that it answers as the network did then."""
+    config = {**SMALL, "optimizer": "lbfgs", "norm": "batch", "lr": 0.5, "warmup": 0}
+    config |= {"averaging": "snapshot", "schedule": "sgdr", "cycles": 2, "cycle_growth": 1}
+    for epochs in (1, 2, 4):
+        train("mlp", config, epochs, 4, checkpoint=tmp_path / f"{epochs}")
+    halfway, end = (load_file(tmp_path / f"{epochs}") for epochs in (2, 4))
+    assert int(end["model/committee.taken"]) == 2
+    places = {name: f"model/committee.{name.removeprefix('model/network.').replace('.', '-')}" for name in end}
+    names = [name for name in end if name.startswith("model/network.")]
+    assert any("running_var" in name for name in names)
+    for name in names:
+        assert torch.equal(end[places[name]][0], halfway[name]), name
+        assert torch.equal(end[places[name]][1], end[name]), name
+
+
+def test_the_first_epoch_of_lbfgs_changes_the_weights(train: Callable[..., Any], tmp_path: Path) -> None:
+    """With a warm-up that begins at 0, too."""
+    config = {**SMALL, "optimizer": "lbfgs", "warmup": 0.5}
+    train("mlp", config, 1, 4, checkpoint=tmp_path / "1")
+    train("mlp", config, 2, 4, checkpoint=tmp_path / "2")
+    work = Assignment(
+        key="1",
+        objective={"type": "train", "family": "mlp", "dataset": "digits"},
+        config=config,
+        seed=0,
+        fidelity=("epochs", 1, 4),
+    )
+    first = dict(build(Plan.of(work), 0).named_parameters())
+    one, two = load_file(tmp_path / "1"), load_file(tmp_path / "2")
+    for name, weight in first.items():
+        if weight.ndim > 1:
+            assert not torch.equal(one[f"model/{name}"], weight), name
+            assert not torch.equal(two[f"model/{name}"], one[f"model/{name}"]), name

@@ -9,7 +9,7 @@ import pytest
 
 from spaces import Space
 from workers.families import mlp
-from workers.training.hyperparameters import Choice, Preset
+from workers.training.hyperparameters import PRESETS, Choice, Complement, Preset, Real
 from workers.training.presets import changed, settled
 from workers.training.recipe import EVERYTHING, MODULES, OFF, hyperparameters_of
 from workers.training.recipe.combinations import COMBINATIONS, constraints, objection
@@ -24,7 +24,8 @@ def test_presets_contain_each_other_and_everything_is_all() -> None:
         return {parameter["name"] for parameter in mlp.FAMILY.parameters("image", preset)}
 
     assert names("minimal") < names("standard") < names("everything")
-    assert names("everything") == {each.name for each in mlp.FAMILY.hyperparameters("image")}
+    known = mlp.FAMILY.hyperparameters("image")
+    assert names("everything") == {each.name for each in known if not isinstance(each, Complement)}
     rare = {each.name: set(each.rare) for each in RECIPE if isinstance(each, Choice)}
     for parameter in mlp.FAMILY.parameters("image", "standard"):
         assert not set(parameter.get("choices", ())) & rare.get(parameter["name"], set())
@@ -53,11 +54,40 @@ def test_the_decay_goes_with_the_optimizer(optimizer: str, decay: str) -> None:
 
 
 def test_a_family_without_the_parent_has_no_condition_on_it() -> None:
-    dropout, *_ = hyperparameters_of(["dropout"], images=False, defaults={})
+    dropout, *_ = hyperparameters_of(["dropout"], inputs="table", defaults={})
     assert dropout.when is None
-    with_parent = {each.name: each for each in hyperparameters_of(EVERYTHING, images=False, defaults={})}
+    with_parent = {each.name: each for each in hyperparameters_of(EVERYTHING, inputs="table", defaults={})}
     assert with_parent["dropout"].when is not None
     assert "maxout" not in with_parent["activation"].to_json()["choices"]
+
+
+def test_what_only_some_inputs_have() -> None:
+    def choices(inputs: str) -> tuple[Any, ...]:
+        return next(each.choices for each in of(inputs) if isinstance(each, Choice) and each.name == "preprocessing")
+
+    def of(inputs: str) -> Any:
+        return hyperparameters_of(EVERYTHING, inputs=inputs, defaults={})
+
+    assert choices("image") == ("none", "standard", "minmax", "whiten", "gcn", "lcn")
+    assert choices("table") == ("none", "standard", "minmax", "whiten")
+    names = {inputs: {each.name for each in of(inputs)} for inputs in ("table", "image", "sequence")}
+    assert names["image"] - names["table"] == {each.name for each in MODULES["augmentation"]}
+    assert names["sequence"] - names["table"] == {each.name for each in MODULES["sequence_augmentation"]}
+
+
+@pytest.mark.parametrize("short", [each for each in RECIPE if isinstance(each, Complement)], ids=lambda each: each.name)
+def test_a_value_or_what_is_missing_to_one(short: Complement) -> None:
+    of = KNOWN[short.of]
+    assert isinstance(of, Real)
+    assert of.log
+    assert short.default == 1 - of.default
+    assert short.when == of.when
+    assert not any(short.within(preset) for preset in PRESETS)
+    assert resolve(RECIPE, {})[short.name] == short.default
+    assert resolve(RECIPE, {short.of: 0.25})[short.name] == 0.75
+    assert resolve(RECIPE, {short.name: 0.6})[short.name] == 0.6
+    for end in of.limits:  # what the one may be, the other may
+        assert short.objection(1 - end) is None
 
 
 def test_combinations_name_what_there_is() -> None:
@@ -77,6 +107,9 @@ def test_combinations_name_what_there_is() -> None:
         ({"optimizer": "lbfgs", "decay": "max_norm"}, "decay"),
         ({"optimizer": "lbfgs", "adversarial": "vat"}, "vat"),
         ({"optimizer": "lbfgs"}, None),
+        ({"averaging": "mc_dropout", "dropout": 0}, "the same network"),
+        ({"averaging": "mc_dropout", "dropout": 0.1}, None),
+        ({"averaging": "mc_dropout", "optimizer": "lbfgs", "decay": "none"}, "dropout"),
         ({"activation": "selu", "norm": "batch"}, None),  # possible, but no preset has it
         ({}, None),
     ],

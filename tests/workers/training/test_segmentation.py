@@ -8,6 +8,7 @@ from torch import nn
 
 from workers.data.loading import Examples
 from workers.rows import Facts
+from workers.training.augmentation import UNSEEN
 from workers.training.segmentation import Segmenter, dice_loss, mean_iou
 
 CLASSES = 3
@@ -44,6 +45,23 @@ def test_the_losses_are_those_of_their_formulas() -> None:
     assert float(segmenter(loss="dice").loss(batch, rng)) == pytest.approx(dice, rel=1e-5)
     both = segmenter(loss="ce_dice", dice_weight=0.3).loss(batch, rng)
     assert float(both) == pytest.approx(0.7 * entropy + 0.3 * dice, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["ce", "dice", "ce_dice"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_pixels_without_a_class_count_for_nothing(loss: str, smoothing: float) -> None:
+    """Those of two columns are taken away, or have no class and any logits."""
+    given = {"loss": loss, "dice_weight": 0.3, "label_smoothing": smoothing}
+    masked, strange = targets(), logits()
+    masked[:, :, 4:] = UNSEEN
+    strange[:, :, :, 4:] = 100
+    smaller = Examples(logits()[..., :4].contiguous(), targets()[..., :4].contiguous())
+    found = segmenter(**given).loss(Examples(strange, masked), torch.Generator())
+    assert float(found) == pytest.approx(float(segmenter(**given).loss(smaller, torch.Generator())), rel=1e-5)
+    nothing = segmenter(**{**given, "loss": "ce"}).loss(
+        Examples(logits(), torch.full_like(masked, UNSEEN)), torch.Generator()
+    )
+    assert float(nothing) == 0
 
 
 def test_the_right_answer_has_no_dice_loss() -> None:

@@ -32,8 +32,8 @@ class Range(nn.Module):
         """`inputs` [n, *shape]; NaN is passed over."""
         if self.pixels:
             return
-        low = inputs.nan_to_num(nan=math.inf).amin(dim=0)
-        high = inputs.nan_to_num(nan=-math.inf).amax(dim=0)
+        low = inputs.nan_to_num(nan=math.inf).amin(dim=0).to(self.low.device)
+        high = inputs.nan_to_num(nan=-math.inf).amax(dim=0).to(self.low.device)
         self.low.copy_(low.nan_to_num(posinf=0.0))  # 0 to 1 where all is missing
         self.high.copy_(torch.where(high > low, high, self.low + 1))
         self.blank.copy_(inputs.double().nanmean(dim=0).nan_to_num())

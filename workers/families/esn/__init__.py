@@ -69,7 +69,7 @@ FAMILY = Family(
         ),
         Flag(name="quadratic", default=False, help="the readout also reads the squares of the units"),
     ),
-    recipe=(),
+    recipe=("preprocessing",),
     axes=("fraction", "width_fraction", "folds"),
     widths=("width",),
     epochs=1,

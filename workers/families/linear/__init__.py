@@ -64,6 +64,6 @@ FAMILY = Family(
         ),
         *(where_sgd(each) for module in ("optimizer", "schedule", "batch", "clip") for each in MODULES[module]),
     ),
-    recipe=(),
+    recipe=("preprocessing",),
     axes=("fraction", "folds", "epochs"),
 )

@@ -1,4 +1,4 @@
-"""Linear models: an affine map of the monomials of the standardized inputs.
+"""Linear models: an affine map of the monomials of the preprocessed inputs.
 
     answer = W m(x) + b,    minimized: mean loss + lam (r |W|_1 + (1 - r)/2 |W|²)
 
@@ -22,7 +22,7 @@ from workers.families.linear.solver import minimum
 from workers.rows import Facts
 from workers.training.learner import Epoch, Learner
 from workers.training.optimizers import make_optimizer
-from workers.training.preprocessing import Standardize
+from workers.training.preprocessing import MinMax, Standardize, Unscaled
 from workers.training.supervised import Classifier, Forecaster, Regressor, Supervised
 
 MOST_MONOMIALS = 20_000
@@ -35,7 +35,9 @@ def build(settings: Settings, facts: Facts) -> Learner:
         raise infeasible(
             f"{inputs} inputs have {features} monomials up to degree {degree}, more than {MOST_MONOMIALS}: lower poly"
         )
-    network = nn.Sequential(Monomials(facts.shape, degree), nn.Linear(features, facts.outputs))
+    # products are brought to the scale of the inputs; whitened or not, they vary
+    scale = {"none": Unscaled, "minmax": MinMax}.get(settings.get("preprocessing", "standard"), Standardize)
+    network = nn.Sequential(Monomials(facts.shape, degree, scale), nn.Linear(features, facts.outputs))
     kinds: Mapping[str, type[Penalized]] = {
         "classification": LinearClassifier,
         "regression": LinearRegressor,
@@ -45,12 +47,12 @@ def build(settings: Settings, facts: Facts) -> Learner:
 
 
 class Monomials(nn.Module):
-    """x -> all products of up to `degree` inputs (with themselves, too), each standardized.
+    """x -> all products of up to `degree` inputs (with themselves, too), on one `scale`.
 
     [batch, *shape] -> [batch, C(inputs + degree, degree) - 1]; degree by degree, the inputs themselves first
     """
 
-    def __init__(self, shape: tuple[int, ...], degree: int) -> None:
+    def __init__(self, shape: tuple[int, ...], degree: int, scale: type[Standardize] = Standardize) -> None:
         super().__init__()
         inputs = math.prod(shape)
         self.factors = []
@@ -58,7 +60,7 @@ class Monomials(nn.Module):
             table = torch.tensor(list(combinations_with_replacement(range(inputs), power)))  # [monomials, power]
             self.factors.append(table)
         features = math.comb(inputs + degree, degree) - 1
-        self.standardize = Standardize((features,))
+        self.standardize = scale((features,))
 
     def products(self, x: Tensor) -> Tensor:
         x = x.flatten(1)
@@ -102,7 +104,7 @@ class Penalized(Supervised):
 
     def prepare(self, data: Data) -> None:
         super().prepare(data)
-        self.monomials.standardize.fit(self.monomials.products(self.standardize(data.train.inputs)))
+        self.monomials.standardize.fit(data.train.inputs, lambda x: self.monomials.products(self.standardize(x)))
 
     def penalty(self, weight: Tensor) -> Tensor:
         size: Tensor = self.l1 * weight.abs().sum() + (1 - self.l1) / 2 * weight.square().sum()

@@ -63,7 +63,7 @@ class DensityNetwork(Regressor):
         super().prepare(data)
         assert data.train.targets is not None
         if self.components > 1:
-            targets = (data.train.targets - self.mean) / self.deviation
+            targets = (data.train.targets.to(self.mean.device) - self.mean) / self.deviation
             levels = (torch.arange(self.components, device=targets.device) + 0.5) / self.components
             self.centres.copy_(torch.quantile(targets.double(), levels.double(), dim=0).T)
 

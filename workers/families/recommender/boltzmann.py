@@ -54,7 +54,7 @@ class Boltzmann(Recommender):
 
     def prepare(self, data: Data) -> None:
         super().prepare(data)
-        user, item, rating = ratings_of(data.train)
+        user, item, rating = ratings_of(data.train.to(self.mean.device))
         deviation = rating - self.baseline(user, item)
         self.spread.copy_(deviation.square().mean().sqrt().clamp(min=1e-6))
         self.rated.zero_()[user, item] = True

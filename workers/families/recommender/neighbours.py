@@ -42,7 +42,7 @@ class Neighbours(Recommender):
 
     def prepare(self, data: Data) -> None:
         super().prepare(data)
-        user, item, rating = ratings_of(data.train)
+        user, item, rating = ratings_of(data.train.to(self.mean.device))
         self.deviations.fill_(torch.nan)
         self.deviations[item, user] = rating - self.baseline(user, item)
         rated = (~self.deviations.isnan()).float()

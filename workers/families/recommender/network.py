@@ -82,7 +82,7 @@ class Recommender(Learner):
 
     def prepare(self, data: Data) -> None:
         """The baseline, by shrunk means: of items first, then of users."""
-        user, item, rating = ratings_of(data.train)
+        user, item, rating = ratings_of(data.train.to(self.mean.device))
         self.mean.copy_(rating.mean())
         self.low.copy_(rating.min())
         self.high.copy_(rating.max())
@@ -141,8 +141,9 @@ def ratings_of(examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
 
 def shrunk_means(values: Tensor, group: Tensor, groups: int, shrinkage: float) -> Tensor:
     """[groups]: sum / (count + shrinkage) of the values [n] of each group."""
-    sums = torch.zeros(groups, dtype=torch.float64, device=values.device).index_add_(0, group, values.double())
-    return (sums / (torch.bincount(group, minlength=groups) + shrinkage)).float()
+    none = torch.zeros(groups, dtype=torch.float64, device=values.device)
+    sums, counts = (none.index_add(0, group, each) for each in (values.double(), torch.ones_like(values).double()))
+    return (sums / (counts + shrinkage)).float()
 
 
 def content_regression(features: Tensor, by_item: Tensor, seen: Tensor) -> Tensor:
@@ -150,6 +151,7 @@ def content_regression(features: Tensor, by_item: Tensor, seen: Tensor) -> Tenso
     standardize = Standardize((features.shape[1],)).to(features.device)
     standardize.fit(features)
     x = torch.nn.functional.pad(standardize(features), (0, 1), value=1.0).double()
-    gram = x[seen].T @ x[seen] + CONTENT_RIDGE * torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
-    told: Tensor = x @ torch.linalg.solve(gram, x[seen].T @ by_item[seen].double())
+    known = x * seen[:, None]
+    gram = known.T @ known + CONTENT_RIDGE * torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
+    told: Tensor = x @ torch.linalg.solve(gram, known.T @ by_item.double())
     return told.float()

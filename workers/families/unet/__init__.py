@@ -54,7 +54,7 @@ FAMILY = Family(
         Flag(name="dilate", default=False, help="convolutions at the smallest size read pixels 2 and 4 apart"),
     ),
     # augmentation would move the image and leave its mask where it is
-    recipe=(*(module for module in EVERYTHING if module != "augmentation"), "units"),
+    recipe=(*EVERYTHING, "units"),
     defaults={"lr": 0.01, "batch_size": 32},
     axes=("epochs", "fraction", "width_fraction", "resolution", "folds"),
     widths=("base",),

@@ -53,10 +53,12 @@ class VAE(Learner):
 
     def prepare(self, data: Data) -> None:
         self.binarize.fit(data.train.inputs)
-        self.standardize.fit(self.binarize(data.train.inputs) if self.binary else data.train.inputs)
+        self.standardize.fit(data.train.inputs, self.binarize if self.binary else lambda part: part)
         self.context = data.context
         if self.posterior.prior is not None:
-            self.posterior.prior.fit(self.seen(data.train.inputs).flatten(1))
+            inputs, count = data.train.inputs, len(self.posterior.prior.inputs)
+            spread = (torch.arange(count, device=inputs.device) * len(inputs)) // count
+            self.posterior.prior.fit(self.seen(inputs[spread].to(self.standardize.mean.device)).flatten(1))
 
     def train_epoch(self, epoch: Epoch) -> float:
         warmup = self.settings["kl_warmup"]

@@ -57,10 +57,9 @@ class PseudoPrior(nn.Module):
         self.inputs = nn.Parameter(torch.zeros(count, inputs))
 
     @torch.no_grad()
-    def fit(self, x: Tensor) -> None:
-        """Pseudo-inputs start as evenly spread examples of x [n, d]."""
-        count = len(self.inputs)
-        self.inputs.copy_(x[(torch.arange(count, device=x.device) * len(x)) // count])
+    def fit(self, examples: Tensor) -> None:
+        """Pseudo-inputs start as these examples [pseudo-inputs, d]."""
+        self.inputs.copy_(examples)
 
     def log_prob(self, z: Tensor, encoder: Encoder) -> Tensor:
         """[n, latent] -> [n]"""

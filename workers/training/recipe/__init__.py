@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from workers.training.hyperparameters import Choice, Hyperparameter
 from workers.training.recipe.descent import BATCH, CLIP, DEFAULT_LR, OPTIMIZER, SCHEDULE
-from workers.training.recipe.images import AUGMENTATION
+from workers.training.recipe.inputs import AUGMENTATION, PREPROCESSING, SEQUENCE_AUGMENTATION
 from workers.training.recipe.regularization import (
     ADVERSARIAL,
     AVERAGING,
@@ -23,19 +23,22 @@ from workers.training.recipe.regularization import (
     LABEL_SMOOTHING,
     NOISE,
 )
-from workers.training.recipe.units import ACTIVATION, INIT, NORM, RBF, UNITS
+from workers.training.recipe.units import ACTIVATION, HEAD, INIT, NORM, RBF, UNITS
 
 __all__ = ["DEFAULT_LR", "EVERYTHING", "MODULES", "OFF", "Module", "hyperparameters_of"]
 
-# The parts of the recipe; a family names those that it follows. `augmentation` is for images only. `units` is for
-# families whose hidden layers are made by `blocks.dense` and `blocks.unit`, `rbf` for those that are by `dense` alone.
+# The parts of the recipe; a family names those that it follows. `augmentation` is for images only, and
+# `sequence_augmentation` for sequences. `units` is for families whose hidden layers are made by `blocks.dense` and
+# `blocks.unit`, `rbf` for those that are by `dense` alone; `head` for those that `supervised` makes learners of.
 Module = Literal[
     "optimizer",
     "schedule",
     "batch",
     "clip",
     "decay",
+    "preprocessing",
     "init",
+    "head",
     "activation",
     "norm",
     "units",
@@ -44,6 +47,7 @@ Module = Literal[
     "noise",
     "label_smoothing",
     "augmentation",
+    "sequence_augmentation",
     "adversarial",
     "early_stopping",
     "averaging",
@@ -55,7 +59,9 @@ MODULES: Mapping[Module, tuple[Hyperparameter, ...]] = {
     "batch": BATCH,
     "clip": CLIP,
     "decay": DECAY,
+    "preprocessing": PREPROCESSING,
     "init": INIT,
+    "head": HEAD,
     "activation": ACTIVATION,
     "norm": NORM,
     "units": UNITS,
@@ -64,6 +70,7 @@ MODULES: Mapping[Module, tuple[Hyperparameter, ...]] = {
     "noise": NOISE,
     "label_smoothing": LABEL_SMOOTHING,
     "augmentation": AUGMENTATION,
+    "sequence_augmentation": SEQUENCE_AUGMENTATION,
     "adversarial": ADVERSARIAL,
     "early_stopping": EARLY_STOPPING,
     "averaging": AVERAGING,
@@ -75,16 +82,17 @@ EVERYTHING: tuple[Module, ...] = tuple(name for name in MODULES if name not in (
 # what stands in the place of that which a family does not follow, or whose condition does not hold
 OFF: Mapping[str, Any] = {each.name: each.off for module in MODULES.values() for each in module if each.off is not None}
 
+ONLY_FOR: Mapping[str, str] = {"augmentation": "image", "sequence_augmentation": "sequence"}  # inputs, by module
 NEEDED: Mapping[str, Module] = {"maxout": "units", "rbf": "rbf"}  # activations that not every layer can have
 
 
 def hyperparameters_of(
-    modules: Collection[Module], images: bool, defaults: Mapping[str, Any]
+    modules: Collection[Module], inputs: str, defaults: Mapping[str, Any]
 ) -> tuple[Hyperparameter, ...]:
-    """Those of the modules, with a family's own defaults in place of the recipe's."""
-    chosen = [
-        each for name in MODULES if name in modules and (images or name != "augmentation") for each in MODULES[name]
-    ]
+    """Those of the modules for inputs of this kind (`workers.rows.Inputs`), with a family's own defaults in place of
+    the recipe's."""
+    fitting = [name for name in MODULES if name in modules and ONLY_FOR.get(name, inputs) == inputs]
+    chosen = [each.for_inputs(inputs) for name in fitting for each in MODULES[name]]
     names = {each.name for each in chosen}
     return tuple(_fitted(each, modules, names, defaults) for each in chosen)
 

@@ -27,6 +27,7 @@ def _is(parameter: str, *values: object) -> Condition:
 
 
 LBFGS = _is("optimizer", "lbfgs")
+LEAST_DROPOUT = 1e-6
 NORMS = ("batch", "layer", "instance", "group", "weight")
 FOLLOWING = ("decay",)  # their defaults go with the optimizer
 SATURATING = ("tanh", "hardtanh", "sigmoid", "softplus", "rbf")
@@ -51,6 +52,11 @@ COMBINATIONS: tuple[Combination, ...] = (
         (LBFGS, _is("decay", "decoupled", "max_norm")), "lbfgs descends on loss and penalty: decay none, l2 or elastic"
     ),
     Combination((LBFGS, _is("adversarial", "vat")), "lbfgs needs the same loss at every look, and vat draws at random"),
+    Combination(
+        (_is("averaging", "mc_dropout"), {"parameter": "dropout", "lt": LEAST_DROPOUT}),
+        "without dropout all that it leaves is the same network: choose another averaging",
+    ),
+    Combination((LBFGS, _is("averaging", "mc_dropout")), "lbfgs has no dropout: choose another averaging"),
     # batch statistics of a few examples are noise (Y. Wu and K. He 2018)
     Combination(
         (_is("norm", "batch"), {"parameter": "batch_size", "lt": 8}), "too few examples per batch norm", possible=True

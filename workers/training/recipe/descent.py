@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workers.training.hyperparameters import Choice, Flag, Hyperparameter, Integer, Real
+from workers.training.hyperparameters import Choice, Complement, Flag, Hyperparameter, Integer, Real
 
 # The scale of a good learning rate differs by orders of magnitude between these; a study that names the optimizer but
 # not the learning rate gets the one that goes with it.
@@ -20,6 +20,7 @@ DEFAULT_LR: Mapping[str, float] = {
     "lbfgs": 1.0,
 }
 GRADUAL = [name for name in DEFAULT_LR if name != "lbfgs"]  # what takes a step per batch, and stands noise
+STOCHASTIC = {"parameter": "optimizer", "in": GRADUAL}  # a line search needs the same loss at every look
 ADAPTIVE_MOMENTS = ["adam", "adamw", "adamax"]
 
 OPTIMIZER: tuple[Hyperparameter, ...] = (
@@ -42,13 +43,24 @@ OPTIMIZER: tuple[Hyperparameter, ...] = (
         help="how gradients become steps; lbfgs takes the gradient of all examples, ten steps per epoch",
     ),
     Real(
+        name="one_minus_momentum",
+        default=0.1,
+        low=0.01,
+        high=1,
+        log=True,
+        limits=(0.0001, 1),
+        when={"parameter": "optimizer", "in": ["sgd", "rmsprop"]},
+        preset="standard",
+        help="v = (1 - x) v + gradient; the step is lr v; at 1 there is no momentum",
+    ),
+    Complement(
         name="momentum",
         default=0.9,
         low=0,
         high=0.99,
         limits=(0, 0.9999),
         when={"parameter": "optimizer", "in": ["sgd", "rmsprop"]},
-        preset="standard",
+        of="one_minus_momentum",
         help="v = momentum v + gradient; the step is lr v",
     ),
     Flag(
@@ -67,33 +79,66 @@ OPTIMIZER: tuple[Hyperparameter, ...] = (
         help="momentum rises from 0.5 at most to its value over the first half of the training",
     ),
     Real(
+        name="one_minus_beta1",
+        default=0.1,
+        low=0.02,
+        high=0.5,
+        log=True,
+        limits=(0.0001, 1),
+        when={"parameter": "optimizer", "in": ADAPTIVE_MOMENTS},
+        preset="standard",
+        help="share of the newest in the gradient's mean",
+    ),
+    Complement(
         name="beta1",
         default=0.9,
         low=0.5,
         high=0.98,
         limits=(0, 0.9999),
         when={"parameter": "optimizer", "in": ADAPTIVE_MOMENTS},
-        preset="standard",
+        of="one_minus_beta1",
         help="memory of the gradient's mean",
     ),
     Real(
+        name="one_minus_beta2",
+        default=0.001,
+        low=0.0001,
+        high=0.1,
+        log=True,
+        limits=(1e-06, 1),
+        when={"parameter": "optimizer", "in": ADAPTIVE_MOMENTS},
+        preset="standard",
+        help="share of the newest in the mean of the gradient's square",
+    ),
+    Complement(
         name="beta2",
         default=0.999,
         low=0.9,
         high=0.9999,
         limits=(0, 0.999999),
         when={"parameter": "optimizer", "in": ADAPTIVE_MOMENTS},
-        preset="standard",
+        of="one_minus_beta2",
         help="memory of the gradient's square",
     ),
     Real(
+        name="one_minus_rho",
+        default=0.1,
+        low=0.005,
+        high=0.3,
+        log=True,
+        limits=(1e-06, 1),
+        when={"parameter": "optimizer", "in": ["rmsprop", "adadelta"]},
+        preset="standard",
+        help="share of the newest in the mean of the gradient's square",
+    ),
+    Complement(
         name="rho",
         default=0.9,
         low=0.7,
         high=0.995,
         limits=(0, 0.999999),
         when={"parameter": "optimizer", "in": ["rmsprop", "adadelta"]},
-        preset="standard",
+        of="one_minus_rho",
         help="memory of the gradient's square",
     ),
     Real(
@@ -162,6 +207,16 @@ SCHEDULE: tuple[Hyperparameter, ...] = (
         preset="standard",
         help="last learning rate, as a fraction of lr",
     ),
+    Real(
+        name="lr_until",
+        default=1,
+        low=0.3,
+        high=1,
+        limits=(0.01, 1),
+        when={"parameter": "schedule", "equals": "linear"},
+        preset="everything",
+        help="fraction of the training after which the learning rate stays at its last value",
+    ),
     Integer(
         name="lr_drops",
         default=2,
@@ -202,7 +257,17 @@ SCHEDULE: tuple[Hyperparameter, ...] = (
         limits=(0, 1e6),
         when={"parameter": "schedule", "equals": "inverse"},
         preset="standard",
-        help="lr / (1 + speed t), t from 0 to 1",
+        help="lr / (1 + speed t)^power, t from 0 to 1",
+    ),
+    Real(
+        name="lr_decay_power",
+        default=1,
+        low=0.25,
+        high=3,
+        limits=(0.01, 100),
+        when={"parameter": "schedule", "equals": "inverse"},
+        preset="everything",
+        help="exponent of the inverse schedule",
     ),
     Real(
         name="lr_power",

@@ -3,10 +3,8 @@ examples, an early end, and the mean of many weights."""
 
 from __future__ import annotations
 
-from workers.training.hyperparameters import Choice, Flag, Hyperparameter, Real
-from workers.training.recipe.descent import GRADUAL
-
-STOCHASTIC = {"parameter": "optimizer", "in": GRADUAL}  # a line search needs the same loss at every look
+from workers.training.hyperparameters import Choice, Flag, Hyperparameter, Integer, Real
+from workers.training.recipe.descent import STOCHASTIC
 
 DECAY: tuple[Hyperparameter, ...] = (
     Choice(
@@ -201,12 +199,13 @@ AVERAGING: tuple[Hyperparameter, ...] = (
     Choice(
         name="averaging",
         default="none",
-        choices=("none", "ema", "swa", "snapshot"),
+        choices=("none", "ema", "swa", "snapshot", "mc_dropout"),
         off="none",
         preset="everything",
         mutable=False,
         help="what answers: the last weights, their moving mean over steps (ema), their mean over the last epochs "
-        "(swa), or together the networks at the ends of the cycles of schedule sgdr",
+        "(swa), or together the networks at the ends of the cycles of schedule sgdr (snapshot), or of the last network "
+        "those that dropout leaves (mc_dropout)",
     ),
     Real(
         name="ema_rate",
@@ -228,5 +227,17 @@ AVERAGING: tuple[Hyperparameter, ...] = (
         when={"parameter": "averaging", "equals": "swa"},
         preset="everything",
         help="fraction of the training after which the mean begins",
+    ),
+    Integer(
+        name="mc_samples",
+        default=20,
+        low=8,
+        high=64,
+        log=True,
+        limits=(1, 1000),
+        when={"parameter": "averaging", "equals": "mc_dropout"},
+        preset="everything",
+        mutable=False,
+        help="networks that dropout leaves, and that answer together",
     ),
 )

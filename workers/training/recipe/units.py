@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.training.hyperparameters import Choice, Hyperparameter, Integer, Real
+from workers.training.hyperparameters import Choice, Flag, Hyperparameter, Integer, Real
 
 INIT: tuple[Hyperparameter, ...] = (
     Choice(
@@ -48,6 +48,17 @@ INIT: tuple[Hyperparameter, ...] = (
         preset="everything",
         mutable=False,
         help="first biases of hidden layers; above 0, rectifiers begin alive",
+    ),
+)
+
+HEAD: tuple[Hyperparameter, ...] = (
+    Flag(
+        name="prior_bias",
+        default=True,
+        off=False,
+        preset="everything",
+        mutable=False,
+        help="the first answer leans to the classes that occur often; numbers are learnt around their mean anyway",
     ),
 )
 

@@ -1,8 +1,45 @@
-"""Random changes of training images. Strengths are the largest ones."""
+"""What becomes of the inputs before the network reads them: their scale, and random changes of the training examples.
+Strengths are the largest ones."""
 
 from __future__ import annotations
 
 from workers.training.hyperparameters import Choice, Flag, Hyperparameter, Integer, Real
+from workers.training.recipe.descent import STOCHASTIC
+
+PREPROCESSING: tuple[Hyperparameter, ...] = (
+    Choice(
+        name="preprocessing",
+        default="standard",
+        choices=("none", "standard", "minmax", "whiten", "gcn", "lcn"),
+        of_images=("gcn", "lcn"),
+        off="standard",
+        preset="everything",
+        mutable=False,
+        help="standard: mean 0 and variance 1 of each feature or channel; minmax: from 0 to 1; whiten: no correlations "
+        "either; gcn, lcn: each image, or the surroundings of each pixel, with mean 0 and variance 1",
+    ),
+    Real(
+        name="preprocessing_eps",
+        default=1e-2,
+        low=1e-5,
+        high=1,
+        log=True,
+        limits=(1e-12, 100),
+        when={"parameter": "preprocessing", "in": ["whiten", "gcn"]},
+        preset="everything",
+        mutable=False,
+        help="added to variances before they become 1: those far below stay small, as noise should",
+    ),
+    Choice(
+        name="lcn_window",
+        default=5,
+        choices=(3, 5, 7),
+        when={"parameter": "preprocessing", "equals": "lcn"},
+        preset="everything",
+        mutable=False,
+        help="side of a pixel's surroundings",
+    ),
+)
 
 BY_HAND = {"parameter": "augmentation", "equals": "manual"}
 
@@ -111,5 +148,52 @@ AUGMENTATION: tuple[Hyperparameter, ...] = (
         when=BY_HAND,
         preset="everything",
         help="smooth random displacement, in pixels per 8 pixels of the side",
+    ),
+)
+
+SEQUENCE_AUGMENTATION: tuple[Hyperparameter, ...] = (
+    Real(
+        name="jitter",
+        default=0,
+        low=0,
+        high=0.3,
+        limits=(0, 10),
+        off=0.0,
+        when=STOCHASTIC,
+        preset="everything",
+        help="deviation of normal noise on the steps, relative to how much the sequence itself varies",
+    ),
+    Real(
+        name="speed",
+        default=0,
+        low=0,
+        high=0.3,
+        limits=(0, 0.9),
+        off=0.0,
+        when=STOCHASTIC,
+        preset="everything",
+        help="change of speed, as a fraction",
+    ),
+    Real(
+        name="crop",
+        default=0,
+        low=0,
+        high=0.3,
+        limits=(0, 0.95),
+        off=0.0,
+        when=STOCHASTIC,
+        preset="everything",
+        help="part of the steps that is cut away; of a series, the earliest ones",
+    ),
+    Real(
+        name="step_swap",
+        default=0,
+        low=0,
+        high=0.2,
+        limits=(0, 1),
+        off=0.0,
+        when=STOCHASTIC,
+        preset="everything",
+        help="part of the steps that change places with a neighbour",
     ),
 )
