@@ -193,3 +193,13 @@ def test_everything_is_said_at_once() -> None:
 )
 def test_what_others_check_does_not_break_this_check(broken: dict[str, Any]) -> None:
     assert all(path[0] == "space" for path in found(study(**broken)))
+
+
+@pytest.mark.parametrize(("dataset", "refused"), [("sunspots", True), ("digits", False)])
+def test_a_series_is_not_dealt_over_folds(dataset: str, refused: bool) -> None:
+    space = {"parameters": [WIDTH], "fidelity": {"name": "folds", "low": 1, "high": 5}}
+    metric = [{"name": "val_loss", "direction": "minimize"}]
+    found = check(study(objective={"type": "train", "family": "rnn", "dataset": dataset}, space=space, metrics=metric))
+    assert [(problem.path, "later would be learnt from" in problem.message) for problem in found] == [
+        (("space", "fidelity", "name"), True)
+    ] * refused

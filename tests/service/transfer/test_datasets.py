@@ -73,3 +73,23 @@ def test_nobody_says_where_it_lies(
     lines[1]["spec"]["objective"]["dataset"] |= changes
     with pytest.raises(InvalidInput, match=message):
         there.take_in(seal(lines))
+
+
+def test_a_training_on_a_table_travels(here: Any, there: Any, body: Body) -> None:
+    """What can be trained follows from the columns, which the file does not have: they are found where it arrives."""
+    number = {"name": "x", "type": "float", "missing": 0, "distinct": 40, "categories": None, "shape": None}
+    label = {"name": "y", "type": "text", "missing": 0, "distinct": 2, "categories": ["a", "b"], "shape": None}
+    for site, key in ((here, "datasets/1/here.csv"), (there, "datasets/1/there.csv")):
+        upload(site, key=key)
+        with site.database.session() as session:
+            row = session.query(Dataset).one()
+            row.rows, row.columns, row.target = 40, [number, label], "y"
+    objective = {"type": "train", "family": "mlp", "dataset": "iris"}
+    metrics = [{"name": "val_accuracy", "direction": "maximize"}]
+    here.create(objective=objective, metrics=metrics, space={"preset": "minimal"})
+    there.take_in(here.export())
+    mine, theirs = here.study().spec, there.study().spec
+    assert dataset_of(there)["key"] == "datasets/1/there.csv"
+    assert dataset_of(there)["columns"] == [number, label]
+    assert theirs["space"] == mine["space"]
+    assert body(there.export())[1]["spec"] == body(here.export())[1]["spec"]
