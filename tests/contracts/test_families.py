@@ -172,7 +172,7 @@ PREPARED = {  # what `prepare` has to do beyond the defaults
     "gan": [{"conditional": True}],
     "linear": [{"poly": 2}],
     "gnn": [{"features": "deepwalk"}],
-    "recommender": [{"model": m} for m in ("bias", "neural", "content", "knn", "rbm")] + [{"cold": "content"}],
+    "recommender": [{"model": m} for m in ("bias", "mf", "neural", "content", "knn", "rbm")] + [{"cold": "content"}],
     "mlp": [{"preprocessing": kind} for kind in ("none", "minmax", "whiten")],
 }
 

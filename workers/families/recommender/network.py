@@ -11,6 +11,7 @@ from torch import Tensor
 
 from workers.data.loading import Data, Examples
 from workers.families.blocks import Settings, infeasible
+from workers.families.recommender.rated import occurrences
 from workers.rows import Facts
 from workers.training.learner import Learner
 from workers.training.optimizers import make_optimizer
@@ -87,8 +88,8 @@ class Recommender(Learner):
         self.low.copy_(rating.min())
         self.high.copy_(rating.max())
         self.ratings.fill_(len(rating))
-        self.per_user.copy_(1 / torch.bincount(user, minlength=self.users).clamp(min=1))
-        self.per_item.copy_(1 / torch.bincount(item, minlength=self.items).clamp(min=1))
+        self.per_user.copy_(1 / occurrences(user, self.users).clamp(min=1))
+        self.per_item.copy_(1 / occurrences(item, self.items).clamp(min=1))
         self.user_seen[user] = True
         self.item_seen[item] = True
         self.by_item.copy_(shrunk_means(rating - self.mean, item, self.items, ITEM_SHRINKAGE))

@@ -9,11 +9,16 @@ import torch
 from torch import Tensor, nn
 
 
+def occurrences(numbers: Tensor, size: int) -> Tensor:
+    """[size]: how often each of the numbers from 0 to size - 1 is there."""
+    return numbers.new_zeros(size).index_add_(0, numbers, torch.ones_like(numbers))
+
+
 class RatedItems:
     """Who rated what: `pairs` [ratings, 2] of users and items, in any order."""
 
     def __init__(self, pairs: Tensor, users: int, items: int) -> None:
-        weights = torch.bincount(pairs[:, 0], minlength=users).clamp(min=1).rsqrt()[pairs[:, 0]]
+        weights = occurrences(pairs[:, 0], users).clamp(min=1).rsqrt()[pairs[:, 0]]
         self.forth = Bags.of(pairs, weights, users)
         self.back = Bags.of(pairs.flip(1), weights, items)
 
@@ -35,7 +40,7 @@ class Bags:
     def of(cls, pairs: Tensor, weights: Tensor, rows: int) -> Bags:
         """Columns are in order, so that sums do not depend on the order of the pairs."""
         order = (pairs[:, 0] * (pairs[:, 1].max() + 1) + pairs[:, 1]).argsort()
-        counts = torch.bincount(pairs[:, 0], minlength=rows)
+        counts = occurrences(pairs[:, 0], rows)
         return cls(pairs[order, 1], weights[order], counts.cumsum(0) - counts)
 
     def sums(self, vectors: Tensor) -> Tensor:
