@@ -136,6 +136,10 @@ class Failure(Exception):
 
 
 Stop = Literal["stop"]
+Ask = Literal["stop", "preempt"]
+"""Why an attempt is to end at its next report: its run is over there, or goes on in another attempt. The objective is
+told the same, `stop`."""
+
 Training = Generator[Report, Stop | None, Result]
 
 
@@ -213,7 +217,22 @@ class Failed:
     cost: Cost | None = None
 
 
-PoolEvent = Started | Reported | Finished | Failed
+@dataclass(frozen=True, slots=True)
+class Preempted:
+    """The attempt ended because `Pool.preempt` asked for it, or its node is about to go: nothing is wrong with the run.
+
+    `result` is how far it came. `step` is the one after which `Assignment.checkpoint` was saved, from which the next
+    attempt goes on; None where nothing was saved.
+    """
+
+    key: str
+    result: Result
+    step: float | int | None = None
+    cost: Cost | None = None
+
+
+Ended = Finished | Failed | Preempted
+PoolEvent = Started | Reported | Ended
 
 
 class Pool(Protocol):
@@ -222,14 +241,23 @@ class Pool(Protocol):
     def capacity(self, resources: Resources) -> int:
         """How many more assignments of this shape could start right now."""
 
+    def want(self, shapes: Mapping[Resources, int]) -> None:
+        """What would start if there were room for it: so many assignments of each shape. Each call replaces the one
+        before. A hint, to a pool that can grow."""
+
     def submit(self, assignment: Assignment) -> None:
-        """Starts the attempt. Exactly one Finished or Failed follows for its key, after any Started and Reported."""
+        """Starts the attempt. Exactly one `Ended` follows for its key, after any Started and Reported."""
 
     def poll(self, timeout: float) -> list[PoolEvent]:
         """What happened since the last call, per key in order; waits up to `timeout` seconds for the first event."""
 
     def stop(self, key: str) -> None:
         """Asks the attempt to end at its next report. Unknown or ended keys are ignored."""
+
+    def preempt(self, key: str) -> None:
+        """Asks the attempt to save a checkpoint and end at its next report, so that another one can go on from there:
+        it ends as Preempted, or as Finished where that report was its last. Unknown or ended keys are ignored, and so
+        is what was asked to stop."""
 
     def kill(self, key: str) -> None:
         """Ends the attempt now, by force where it must; no event follows for this key. Unknown keys are ignored."""

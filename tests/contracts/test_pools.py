@@ -12,7 +12,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from workers.protocol import Assignment, Failed, FailureClass, Finished, Limits, Reported, Resources, Started
+from workers.protocol import (
+    Assignment,
+    Ended,
+    Failed,
+    FailureClass,
+    Finished,
+    Limits,
+    Preempted,
+    Reported,
+    Resources,
+    Started,
+)
 
 PROBES = Path(__file__).parents[1] / "workers" / "pools"
 WORKERS = 2
@@ -89,7 +100,7 @@ def poll_until(pool, condition, *, seconds=60.0):
 
 
 def until_ended(pool, *keys):
-    return poll_until(pool, lambda events: {e.key for e in events if isinstance(e, Finished | Failed)} >= set(keys))
+    return poll_until(pool, lambda events: {e.key for e in events if isinstance(e, Ended)} >= set(keys))
 
 
 def result_of(pool, key):
@@ -269,6 +280,7 @@ def test_unknown_and_ended_keys_are_ignored(pool):
     until_ended(pool, key)
     for other in (key, "nobody"):
         pool.stop(other)
+        pool.preempt(other)
         pool.kill(other)
     assert pool.capacity(ONE) == WORKERS
     assert pool.poll(0.0) == []
@@ -331,6 +343,64 @@ def test_shutdown_leaves_nothing_and_may_be_repeated(local_pool):
     assert local_pool.capacity(ONE) == 0
     assert local_pool.poll(0.0) == []
     assert f"attempt {key}" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_preempted_run_leaves_a_checkpoint_and_its_last_step(pool):
+    key = submit(pool, "count", steps=10_000, seconds=0.01)
+    before = until_reported(pool, key)
+    pool.preempt(key)
+    *_, last, end = before + until_ended(pool, key)
+    assert isinstance(end, Preempted)
+    assert end.step == last.report.step == end.result.metrics["value"] < 10_000
+    assert end.result.checkpointed
+    assert end.cost.cpu_seconds >= 0
+    assert pool.capacity(ONE) == WORKERS
+    assert isinstance(until_ended(pool, submit(pool, "count"))[-1], Finished), "the worker goes on"
+
+
+def test_a_run_that_saves_nothing_is_preempted_without_a_step(pool):
+    key = submit(pool, "forgetful")
+    before = until_reported(pool, key)
+    pool.preempt(key)
+    assert [type(e) for e in before + until_ended(pool, key)][-1] is Preempted
+    key = submit(pool, "forgetful")
+    pool.preempt(key)
+    assert until_ended(pool, key)[-1].step is None
+
+
+def test_who_is_preempted_in_its_last_step_has_finished(pool):
+    fidelity = ("steps", 3, 9)
+    key = f"last-{next(KEYS)}"
+    pool.submit(Assignment(key, {"type": "count", "steps": 3, "seconds": 0.3}, {}, seed=0, fidelity=fidelity))
+    poll_until(pool, lambda events: sum(isinstance(e, Reported) for e in events) == 2)
+    pool.preempt(key)
+    (*_, last, end) = until_ended(pool, key)
+    assert isinstance(end, Finished)
+    assert not end.stopped
+    assert last.report.step == 3
+
+
+@pytest.mark.parametrize("first", ["stop", "preempt"])
+def test_a_stop_stands_whoever_preempts(pool, first):
+    key = submit(pool, "count", steps=100, seconds=0.5)
+    for ask in ("stop", "preempt") if first == "stop" else ("preempt", "stop"):
+        getattr(pool, ask)(key)
+    end = until_ended(pool, key)[-1]
+    assert isinstance(end, Finished)
+    assert end.stopped
+
+
+def test_the_workers_of_a_machine_load_a_dataset_once_between_them(pool):
+    keys = [submit(pool, "reads", dataset="big", seconds=1.0) for _ in range(2)]
+    told = [e.report.metrics for e in until_ended(pool, *keys) if isinstance(e, Reported)]
+    assert len({one["loaded_by"] for one in told}) == 1
+    assert [one["writeable"] for one in told] == [0.0, 0.0]
+    assert told[0]["loaded_by"] == result_of(pool, submit(pool, "reads", dataset="big"))["loaded_by"]
+
+
+def test_a_dataset_that_cannot_be_loaded_fails_the_run_as_its_loader_says(pool):
+    failed = until_ended(pool, submit(pool, "reads", dataset="unreadable"))[-1]
+    assert (failed.failure, failed.message) == (FailureClass.ERROR, "the package is not here")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""From a dataset to tensors. Loaded once per process: a warm worker trains its next trial without reading again.
+"""From a dataset to tensors. A warm worker trains its next trial without reading again (`workers.data.sharing`).
 
 Training code calls `training_data`, which holds no test examples; only the final evaluation calls `held_out_data`.
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from workers.data.part import Part
+from workers.data.sharing import shelf
 from workers.data.source import Source
 from workers.data.splits import Indices, Split, few, in_time, shuffled, stratified
-from workers.rows import Dataset, load
+from workers.rows import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def training_data(dataset: Dataset, part: Part, device: torch.device) -> Data:
     if part.fraction < 1:
         order = np.random.default_rng([part.seed, 2]).permutation(len(train))
         train = np.sort(train[order[: max(1, round(part.fraction * len(train)))]])
-    context = {name: torch.from_numpy(array).to(device) for name, array in source.context.items()}
+    context = {name: torch.from_numpy(array.copy()).to(device) for name, array in source.context.items()}
     return Data(
         _examples(source, train, part.resolution, device),
         _examples(source, split.validation, part.resolution, device),
@@ -72,14 +72,8 @@ def held_out_data(dataset: Dataset, part: Part, device: torch.device) -> Example
 
 def source_of(dataset: Dataset) -> Source:
     """Raises AssertionError when the data is not what its row in the catalogue says."""
-    source = _loaded(dataset.loader, dataset.place)
+    source = shelf().get(dataset.loader, dataset.place)
     assert source.inputs.shape == (dataset.examples, *dataset.shape), f"{dataset.name}: inputs {source.inputs.shape}"
-    return source
-
-
-@lru_cache(maxsize=4)
-def _loaded(loader: str, place: str) -> Source:
-    source: Source = load(loader)(place) if place else load(loader)()
     return source
 
 

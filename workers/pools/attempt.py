@@ -18,6 +18,7 @@ from typing import Any
 from workers import jobs, provenance
 from workers.pools.failures import failed
 from workers.protocol import (
+    Ask,
     Assignment,
     Cost,
     Failure,
@@ -26,6 +27,7 @@ from workers.protocol import (
     Metrics,
     Objective,
     PoolEvent,
+    Preempted,
     Report,
     Reported,
     Result,
@@ -43,12 +45,12 @@ def worker_name() -> str:
 def attempt(
     assignment: Assignment,
     objectives: Mapping[str, Objective],
-    stop_asked: Callable[[], bool],
+    asked_to: Callable[[], Ask | None],
     cpu_seconds: Callable[[], float],
 ) -> Iterator[PoolEvent]:
-    """Carries out the assignment: yields `Started`, any `Reported`, and exactly one `Finished` or `Failed`.
+    """Carries out the assignment: yields `Started`, any `Reported`, and exactly one `Ended`.
 
-    Metrics leave as plain finite floats; the first one that is not finite ends the attempt as diverged. `stop_asked`
+    Metrics leave as plain finite floats; the first one that is not finite ends the attempt as diverged. `asked_to`
     is read after every report. `cpu_seconds` is the clock of the CPU time that counts as the attempt's.
     """
     key = assignment.key
@@ -59,10 +61,11 @@ def attempt(
 
     yield Started(key, worker_name(), provenance.of_attempt(assignment))
     steps = _steps(assignment, objectives)
-    answer: Stop | None = None
+    asked: Ask | None = None
+    last: Report | None = None
     while True:
         try:
-            step = _checked(steps.send(answer))
+            step = _checked(steps.send("stop" if asked else None))
         # The border between the objective and the service: whatever it raises ends this run and nothing else.
         except (Exception, SystemExit) as error:  # noqa: BLE001
             yield replace(failed(key, error), cost=cost())
@@ -72,10 +75,18 @@ def attempt(
         match step:
             case Report():
                 yield Reported(key, replace(step, seconds=time.monotonic() - started))
-                answer = "stop" if stop_asked() else None
+                asked, last = asked_to(), step
             case Result():
-                yield Finished(key, step, stopped=answer is not None, cost=cost())
+                if asked == "preempt" and not _complete(assignment, last):
+                    yield Preempted(key, step, last.step if last and step.checkpointed else None, cost())
+                else:
+                    yield Finished(key, step, stopped=asked == "stop", cost=cost())
                 return
+
+
+def _complete(assignment: Assignment, last: Report | None) -> bool:
+    """Whether a training has come to its end with this report, as far as its fidelity tells."""
+    return assignment.fidelity is not None and last is not None and last.step >= assignment.fidelity[1]
 
 
 def _steps(

@@ -14,21 +14,21 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from workers.objectives import OBJECTIVES
 from workers.pools.attempt import attempt
 from workers.pools.tables import Killable
 from workers.pools.vigil import Vigil
-from workers.protocol import Assignment, Failed, Finished, Objective, PoolEvent, Resources, Started
+from workers.protocol import Ask, Assignment, Ended, Objective, PoolEvent, Resources, Started
 
 SHUTDOWN_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Open:
     vigil: Vigil
-    stop: threading.Event = field(default_factory=threading.Event)
+    asked: Ask | None = None
 
 
 class LocalPool:
@@ -48,13 +48,16 @@ class LocalPool:
     def capacity(self, resources: Resources) -> int:
         return 0 if self._closed or resources.gpus else self._workers - len(self._open)
 
+    def want(self, shapes: Mapping[Resources, int]) -> None:
+        """Nothing: it does not grow."""
+
     def submit(self, assignment: Assignment) -> None:
         assert self.capacity(assignment.resources) > 0, "submit within the capacity"
         assert assignment.key not in self._open, f"{assignment.key} was submitted before"
         work = _Open(Vigil(assignment))  # without a lease: a thread does not vanish
         self._open[assignment.key] = work
         thread = threading.Thread(
-            target=self._carry_out, args=(assignment, work.stop), name=f"attempt {assignment.key}", daemon=True
+            target=self._carry_out, args=(assignment, work), name=f"attempt {assignment.key}", daemon=True
         )
         self._threads = [other for other in self._threads if other.is_alive()]
         self._threads.append(thread)
@@ -73,12 +76,16 @@ class LocalPool:
 
     def stop(self, key: str) -> None:
         if key in self._open:
-            self._open[key].stop.set()
+            self._open[key].asked = "stop"
+
+    def preempt(self, key: str) -> None:
+        if key in self._open and self._open[key].asked is None:
+            self._open[key].asked = "preempt"
 
     def kill(self, key: str) -> None:
         work = self._open.pop(key, None)
         if work:
-            work.stop.set()
+            work.asked = "stop"
             objective = self._objectives.get(work.vigil.assignment.objective["type"])
             if isinstance(objective, Killable):
                 objective.kill(key)
@@ -91,8 +98,8 @@ class LocalPool:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _carry_out(self, assignment: Assignment, stop: threading.Event) -> None:
-        for event in attempt(assignment, self._objectives, stop.is_set, time.thread_time):
+    def _carry_out(self, assignment: Assignment, work: _Open) -> None:
+        for event in attempt(assignment, self._objectives, lambda: work.asked, time.thread_time):
             self._events.put(event)
 
     def _judge(self, now: float) -> list[PoolEvent]:
@@ -112,7 +119,7 @@ class LocalPool:
                     events.append(event)
                     if isinstance(event, Started):
                         self._open[event.key].vigil.begin(time.monotonic())
-                    elif isinstance(event, Finished | Failed):
+                    elif isinstance(event, Ended):
                         del self._open[event.key]
                 event = self._events.get_nowait()
         except queue.Empty:

@@ -9,53 +9,37 @@ for one. What can be lost, and what follows:
 - an actor dies: its attempt fails as LOST, and another actor takes its place;
 - an actor hangs (it stays silent for as long as the lease): it is killed, then the same;
 - an attempt exceeds its time or memory: its actor is killed, the attempt fails as TIMEOUT or OOM, then the same;
-- a node dies: the same for all its actors;
+- a node is about to go (Ray drains it): its attempts are preempted, and it gets no others;
+- a node dies: what its actors carried out is LOST;
 - the cluster is gone (no answer from its head, no live node): every open attempt fails as LOST, and the pool connects
   (or starts Ray) anew.
 
-A Ray that the pool started dies with this process, even by kill -9: its head and raylet at once, its workers within
-seconds, two idle helper processes within a minute. It holds no fixed port, so nothing hinders the next start. What a
-dead worker started dies with it, unless it left the worker's process group. The kernel ties Ray's processes to the
-thread that starts them: make the pool in a thread that outlives it.
+The nodes are read again every few seconds: what came takes work, and on a cluster of somebody's, actors that are idle
+for long are let go, so that an autoscaler can take their nodes away.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import math
 import time
 from collections.abc import Mapping
-from typing import Any
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# Ray ends the whole process when its head has been silent for so many seconds (a minute, if nobody says otherwise).
-# The pool notices within seconds and connects anew; it must only get the time for it, however busy its thread is.
-os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
-# A killed worker must not leave behind what it started: data loaders, commands.
-os.environ.setdefault("RAY_process_group_cleanup_enabled", "true")
-
-import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from workers.pools.books import Books, Open, Seat
-from workers.pools.connection import answers, endpoint, own_sigterm
+from workers.pools.ray_cluster import Gone, RayCluster
 from workers.pools.tables import DEFAULT
 from workers.pools.vigil import Vigil
-from workers.pools.worker import Worker
-from workers.protocol import Assignment, Failed, FailureClass, Finished, PoolEvent, Resources, Started
+from workers.protocol import Assignment, Ended, FailureClass, PoolEvent, Resources, Started
 
 logger = logging.getLogger(__name__)
 
-NAMESPACE = "assay"
-OBJECT_STORE_BYTES = 500_000_000  # a bound, not a reservation: only assignments and events travel through Ray
+OBJECT_STORE_BYTES = 500_000_000  # a bound, not a reservation: datasets, for half of it, and what is said
 BATCH = 1_000  # events per poll, about
 WATCH_SECONDS = 2.0
 MISSES = 3
 # A long call of a library that holds the interpreter's lock is silence too.
 LEASE_SECONDS = 30.0
+IDLE_SECONDS = 300.0
 
 
 class RayPool:
@@ -63,10 +47,11 @@ class RayPool:
 
     Without an address a Ray of its own is started on this machine, which then has as many CPUs as there are workers
     (None: as this machine has). With one (`host:port`, or `auto`), the pool joins that cluster, of which this machine
-    must be a node; `workers` None then means: as the cluster has CPUs. The cluster's machines need this package.
+    must be a node; `workers` None then means: as the cluster has room for. The cluster's machines need this package.
 
     `objectives` names the table of objectives as `module:attribute`, importable by the workers. A worker that gives no
-    sign of life for `lease_seconds` is taken for lost.
+    sign of life for `lease_seconds` is taken for lost. On a cluster that is not its own the pool lets workers go that
+    had nothing to do for `idle_seconds`.
     Raises ValueError for settings that cannot be served, and ConnectionError when there is no Ray at the address.
     """
 
@@ -77,6 +62,7 @@ class RayPool:
         objectives: str = DEFAULT,
         lease_seconds: float = LEASE_SECONDS,
         object_store_bytes: int = OBJECT_STORE_BYTES,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         if workers is not None and workers < 1:
             raise ValueError(f"a pool needs at least one worker, not {workers}")
@@ -87,31 +73,39 @@ class RayPool:
                 f"{address}: Ray Client cannot stream reports; join the cluster (ray start --address=HOST:6379) "
                 "and give host:port or auto"
             )
-        if ray.is_initialized():
-            raise RuntimeError("this process is connected to a Ray already; a pool needs the connection for itself")
-        self._workers = workers
-        self._address = address
         self._objectives = objectives
         self._lease_seconds = lease_seconds
-        self._object_store_bytes = object_store_bytes
+        self._idle_seconds = idle_seconds if address else math.inf
+        self._grows = address is not None
+        self._cluster = RayCluster(address, workers, object_store_bytes)
         self._books = Books(workers)
-        self._connected = False
         self._closed = False
         self._watched = time.monotonic()
         self._next_watch = 0.0
         self._misses = 0
-        self._head = ("", 0)
-        self._actor_class: Any = None
-        self._connect()
+        self._leaving: frozenset[str] = frozenset()
+        self._wanted: tuple[Resources, ...] = ()
+        self._cluster.connect()
+        self._move_in()
 
     def capacity(self, resources: Resources) -> int:
         return self._books.capacity(resources)
+
+    def want(self, shapes: Mapping[Resources, int]) -> None:
+        if self._closed or not self._grows or not self._cluster.connected:
+            return
+        waiting = [shape for shape, count in shapes.items() for _ in range(count)]
+        busy = [work.seat.shape for work in self._open.values()] if waiting else []
+        wanted = tuple(busy + waiting)
+        if wanted != self._wanted and self._cluster.answers():
+            self._cluster.want(wanted)
+            self._wanted = wanted
 
     def submit(self, assignment: Assignment) -> None:
         assert self.capacity(assignment.resources) > 0, "submit within the capacity"
         assert assignment.key not in self._open, f"{assignment.key} was submitted before"
         seat = self._seat(assignment.resources)
-        stream = seat.actor.run.options(num_returns="streaming").remote(assignment)
+        stream = self._cluster.run(seat.actor, assignment)
         self._open[assignment.key] = Open(seat, stream, Vigil(assignment, self._lease_seconds, seat.heard))
 
     def poll(self, timeout: float) -> list[PoolEvent]:
@@ -129,7 +123,11 @@ class RayPool:
 
     def stop(self, key: str) -> None:
         if key in self._open:
-            self._control(self._open[key].seat, "stop", key)
+            self._cluster.call(self._open[key].seat.actor, "stop", key)
+
+    def preempt(self, key: str) -> None:
+        if key in self._open:
+            self._cluster.call(self._open[key].seat.actor, "preempt", key)
 
     def kill(self, key: str) -> None:
         work = self._open.pop(key, None)
@@ -140,62 +138,16 @@ class RayPool:
     def shutdown(self) -> None:
         if self._closed:
             return
+        self.want({})
         self._closed = True
         for seat in list(self._books.seats):
             self._dismiss(seat)
-        self._disconnect()
+        self._books.clear()
+        self._cluster.disconnect()
 
     @property
     def _open(self) -> dict[str, Open]:
         return self._books.open
-
-    # The connection
-
-    def _connect(self) -> None:
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": NAMESPACE}
-        with own_sigterm():
-            if self._address:
-                if ":" in self._address and not answers(endpoint(self._address)):
-                    raise ConnectionError(f"no Ray answers at {self._address}")  # ray.init would wait for it for long
-                ray.init(address=self._address, **quiet)
-            else:
-                self._start_ray(quiet)
-        self._head = endpoint(ray.get_runtime_context().gcs_address)
-        # each connection needs one of its own; the overloads that Ray declares lack concurrency_groups
-        self._actor_class = ray.remote(concurrency_groups={"control": 1})(Worker)  # type: ignore[call-overload]
-        self._connected = True
-        self._misses = 0
-        self._books.update(_live_nodes())
-        for _ in range(self.capacity(Resources())):
-            self._hire_spare(Resources())
-
-    def _start_ray(self, quiet: Mapping[str, Any]) -> None:
-        try:
-            ray.init(
-                address="local",  # what None only means while RAY_ADDRESS is not set
-                num_cpus=self._workers,
-                include_dashboard=False,
-                object_store_memory=self._object_store_bytes,
-                **quiet,
-            )
-        except Exception as error:
-            if type(error) is not Exception:
-                raise
-            # Ray raises this very class for a head or a node that dies, or takes too long, while it starts.
-            ray.shutdown()
-            raise ConnectionError(f"Ray does not start: {error}") from error
-
-    def _disconnect(self) -> None:
-        self._books.clear()
-        self._connected = False
-        ray.shutdown()
-
-    def _reconnect(self) -> None:
-        try:
-            self._connect()
-        except (RayError, ConnectionError, RuntimeError, TimeoutError) as error:
-            logger.error("no Ray yet: %s", error)
-            ray.shutdown()
 
     # The workers
 
@@ -210,30 +162,20 @@ class RayPool:
         return self._hire(shape, node)
 
     def _hire(self, shape: Resources, node: str) -> Seat:
-        actor = self._actor_class.options(
-            num_cpus=shape.cpus,
-            num_gpus=shape.gpus,
-            max_restarts=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-        ).remote(self._objectives, max(1, int(shape.cpus)))
-        seat = Seat(actor, node, shape)
-        seat.asked = self._control(seat, "pulse", "")
-        self._books.seats.append(seat)
+        actor = self._cluster.hire(node, shape, self._objectives)
+        seat = self._books.seat(actor, node, shape, time.monotonic())
+        seat.asked = self._cluster.call(actor, "pulse", "")
         return seat
 
     def _dismiss(self, seat: Seat) -> None:
         self._books.seats.remove(seat)
-        ray.kill(seat.actor)
+        self._cluster.dismiss(seat.actor)
 
     def _hire_spare(self, shape: Resources) -> None:
         """Starts a worker of this shape where there is room beside all others, so that it is warm when it is needed."""
         node = self._books.spare(shape)
         if node:
             self._hire(shape, node)
-
-    def _control(self, seat: Seat, method: str, key: str) -> Any:
-        """Calls what an actor answers beside its work."""
-        return getattr(seat.actor, method).options(concurrency_group="control").remote(key)
 
     # The watch
 
@@ -246,32 +188,69 @@ class RayPool:
         self._ask_for_life(min(now - self._watched, 2 * WATCH_SECONDS))
         self._watched = now
         self._next_watch = now + WATCH_SECONDS
-        if not self._connected:
+        if not self._cluster.connected:
             self._reconnect()
-        elif answers(self._head):
+        elif self._cluster.answers():
             self._misses = 0
-            self._books.update(_live_nodes())
-            if not self._books.nodes:
+            if not self._look_at_nodes():
                 return self._lose("the Ray cluster has no live node")
+            self._let_idle_ones_go(now)
         else:
             self._misses += 1
             if self._misses == MISSES:
                 return self._lose("the head of the Ray cluster does not answer")
         return []
 
+    def _look_at_nodes(self) -> bool:
+        """Takes over what came and what goes. Whether there is any live node."""
+        nodes = self._cluster.nodes()
+        leaving = frozenset(name for name, node in nodes.items() if node.leaving)
+        idle = self._books.update({name: node.resources for name, node in nodes.items() if name not in leaving})
+        for seat in idle:
+            self._cluster.dismiss(seat.actor)
+        for name in leaving - self._leaving:
+            logger.warning("node %s is about to go: its attempts are preempted", name)
+        for key, work in self._open.items():
+            if work.seat.node in leaving:
+                self.preempt(key)
+        self._leaving = leaving
+        self._leave_empty_nodes()
+        return bool(nodes)
+
+    def _let_idle_ones_go(self, now: float) -> None:
+        for seat in self._books.idle_since(now - self._idle_seconds):
+            self._dismiss(seat)
+        self._leave_empty_nodes()
+
+    def _leave_empty_nodes(self) -> None:
+        self._cluster.stay_on({seat.node for seat in self._books.seats})
+
     def _lose(self, why: str) -> list[PoolEvent]:
         logger.error("%s; %d open attempts are lost; connecting anew", why, len(self._open))
         now = time.monotonic()
         lost: list[PoolEvent] = [work.vigil.ended(FailureClass.LOST, why, now) for work in self._open.values()]
-        self._disconnect()
         self._reconnect()
         return lost
+
+    def _reconnect(self) -> None:
+        self._books.clear()
+        self._wanted = ()
+        self._cluster.reconnect()
+        if self._cluster.connected:
+            self._move_in()
+
+    def _move_in(self) -> None:
+        """Takes over the cluster's nodes and warms a worker up for each CPU."""
+        self._misses = 0
+        self._look_at_nodes()
+        for _ in range(self.capacity(Resources())):
+            self._hire_spare(Resources())
 
     def _ask_for_life(self, listened: float) -> None:
         """Asks every busy worker for a sign of life, once; those that still owe one have been silent for longer."""
         for key, work in self._open.items():
             if work.seat.asked is None:
-                work.seat.asked = self._control(work.seat, "pulse", key)
+                work.seat.asked = self._cluster.call(work.seat.actor, "pulse", key)
             else:
                 work.vigil.listen(listened)
 
@@ -301,8 +280,7 @@ class RayPool:
         if not streams and not asked:
             time.sleep(patience)
             return []
-        waiting = [*streams, *asked]
-        ready, _ = ray.wait(waiting, num_returns=1 if patience else len(waiting), timeout=patience)
+        ready = self._cluster.wait([*streams, *asked], patience)
         for answer in ready:
             if answer in asked:
                 self._hear(asked[answer])
@@ -310,10 +288,9 @@ class RayPool:
 
     def _hear(self, seat: Seat) -> None:
         answer, seat.asked = seat.asked, None
-        try:
-            pulse = ray.get(answer)
-        except RayError:
-            return  # the worker is dead, and its stream tells so
+        pulse = self._cluster.pulse(answer)
+        if pulse is None:
+            return
         seat.heard = True
         for work in self._open.values():
             if work.seat is seat:
@@ -323,12 +300,9 @@ class RayPool:
         work = self._open[key]
         now = time.monotonic()
         try:
-            event: PoolEvent = ray.get(next(work.stream))
-        except RayTaskError as error:  # not even begun: the worker cannot load the table of objectives
-            event = Failed(key, FailureClass.ERROR, str(error.cause), str(error))
-        except RayError as error:
-            failure = FailureClass.OOM if isinstance(error, OutOfMemoryError) else FailureClass.LOST
-            event = work.vigil.ended(failure, str(error), now)
+            event = self._cluster.next(work.stream, key)
+        except Gone as gone:
+            event = work.vigil.ended(gone.failure, gone.message, now)
             self._books.seats.remove(work.seat)
             self._hire_spare(work.seat.shape)
             self._next_watch = 0.0  # was it the worker alone?
@@ -336,15 +310,7 @@ class RayPool:
             work.vigil.hear()
             if isinstance(event, Started):
                 work.vigil.begin(now)
-        if isinstance(event, Finished | Failed):
+        if isinstance(event, Ended):
+            work.seat.since = now
             del self._open[key]
         return event
-
-
-def _live_nodes() -> dict[str, Resources]:
-    """What the cluster's nodes have, by the node's id."""
-    return {
-        node["NodeID"]: Resources(node["Resources"].get("CPU", 0), node["Resources"].get("GPU", 0))
-        for node in ray.nodes()  # type: ignore[no-untyped-call]  # Ray types it not
-        if node["Alive"]
-    }

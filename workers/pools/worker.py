@@ -10,34 +10,41 @@ from collections.abc import Iterator
 
 import psutil
 
+from workers.data.sharing import Shelf, use
 from workers.pools.attempt import attempt
 from workers.pools.tables import load, warm
 from workers.pools.vigil import Pulse
-from workers.protocol import Assignment, PoolEvent
+from workers.protocol import Ask, Assignment, PoolEvent, Resources
 from workers.provenance import provenance
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Worker:
-    """`run` occupies it; `stop` and `pulse` are called in a thread of their own and answered meanwhile."""
+    """Of one shape. `run` occupies it; the others are called in a thread of their own and answered meanwhile."""
 
-    def __init__(self, objectives: str, threads: int) -> None:
+    def __init__(self, objectives: str, shape: Resources, shelf: Shelf) -> None:
         for variable in THREAD_VARIABLES:  # numerical libraries read them when they are first imported
-            os.environ[variable] = str(threads)
+            os.environ[variable] = str(max(1, int(shape.cpus)))
+        if not shape.gpus:  # nor shall what it starts take one
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        use(shelf)
         self._objectives = objectives
-        self._stops: set[str] = set()
+        self._asked: dict[str, Ask] = {}
         self._began: dict[str, float] = {}  # the process's CPU time at the start of the attempt under way
         threading.Thread(target=self._warm, name="warm", daemon=True).start()
 
     def run(self, assignment: Assignment) -> Iterator[PoolEvent]:
         self._began[assignment.key] = cpu_seconds()
-        yield from attempt(assignment, load(self._objectives), lambda: assignment.key in self._stops, cpu_seconds)
-        self._stops.discard(assignment.key)
+        yield from attempt(assignment, load(self._objectives), lambda: self._asked.get(assignment.key), cpu_seconds)
+        self._asked.pop(assignment.key, None)
         del self._began[assignment.key]
 
     def stop(self, key: str) -> None:
-        self._stops.add(key)
+        self._asked[key] = "stop"
+
+    def preempt(self, key: str) -> None:
+        self._asked.setdefault(key, "preempt")
 
     def pulse(self, key: str) -> Pulse:
         """A sign of life. Its CPU time is that of the attempt `key`, 0 unless that one is under way."""

@@ -21,6 +21,8 @@ def prepare_device(resources: Resources, options: Mapping[str, Any]) -> torch.de
     torch.set_num_threads(max(1, int(resources.cpus)))
     torch.use_deterministic_algorithms(bool(options.get("deterministic")))
     if resources.gpus > 0 and torch.cuda.is_available():
+        # What shares a GPU keeps to its share of the memory: beyond it, it is out of memory, and not its neighbours.
+        torch.cuda.set_per_process_memory_fraction(min(1.0, resources.gpus))
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
         return torch.device("cuda")

@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 
+from workers.data.sharing import shelf
+from workers.data.source import Source
 from workers.protocol import Failure, FailureClass, Report, Result
 
 warmed = set()
@@ -40,6 +42,40 @@ def count(assignment):
             break
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     return Result({"value": last, "pid": os.getpid(), "threads": threads, "warmed": len(warmed)}, checkpointed=True)
+
+
+def big():
+    """A dataset that tells which process has loaded it."""
+    return Source(np.full((1000, 1000), os.getpid()))
+
+
+def unreadable():
+    raise Failure(FailureClass.ERROR, "the package is not here")
+
+
+def reads(assignment):
+    """Takes a dataset, tells who has loaded it and whether it may be written to, and stays for so long."""
+    inputs = shelf().get(f"pool_probes:{assignment.objective['dataset']}", "").inputs
+    yield Report(1, {"loaded_by": inputs[0, 0], "writeable": inputs.flags.writeable})
+    time.sleep(assignment.objective.get("seconds", 0))
+    return Result({"loaded_by": inputs[-1, -1], "pid": os.getpid()})
+
+
+def devices(assignment):
+    """Tells how many GPUs it sees, and stays until it is told to stop."""
+    seen = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "all").split(",") if name]
+    while (yield Report(1, {"devices": len(seen)})) != "stop":
+        time.sleep(0.05)
+    return Result({"devices": len(seen)}, checkpointed=True)
+
+
+def forgetful(assignment):
+    """Obeys a stop, and saves nothing."""
+    step = 1
+    while (yield Report(step, {"value": step})) != "stop":
+        step += 1
+        time.sleep(0.05)
+    return Result({"value": step})
 
 
 def numpy_scalars(assignment):
@@ -119,6 +155,9 @@ def hoards(assignment):
 
 OBJECTIVES = {
     "count": Probe(count),
+    "reads": Probe(reads),
+    "devices": Probe(devices),
+    "forgetful": Probe(forgetful),
     "numpy": Probe(numpy_scalars),
     "value_error": Probe(raises(ValueError("the learning rate is too rich"))),
     "failure": Probe(raises(Failure(FailureClass.INFEASIBLE, "no such shape"))),

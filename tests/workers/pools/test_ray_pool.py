@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from workers.pools.ray_pool import RayPool
-from workers.protocol import Assignment, Failed, FailureClass, Finished, Reported, Resources
+from workers.protocol import Assignment, Ended, Failed, FailureClass, Finished, Preempted, Reported, Resources
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +170,40 @@ def test_runs_of_a_lost_cluster_are_lost_and_the_pool_goes_on(part, monkeypatch)
         assert isinstance(carry_out(pool, "after")[-1], Finished)
     finally:
         pool.shutdown()
+
+
+def test_a_training_that_was_preempted_goes_on_as_if_it_had_not_been(tmp_path):
+    objective = {"type": "train", "family": "mlp", "dataset": "digits"}
+    fidelity = ("epochs", 30, 30)
+    pool = RayPool(workers=1)
+
+    def attempt(name, resume_from=None, preempt_at=None):
+        """The metrics of each step, and how it ended."""
+        work = Assignment(name, objective, {}, 7, fidelity, resume_from, tmp_path / name)
+        pool.submit(work)
+        steps = {}
+        while True:
+            for event in pool.poll(1.0):
+                if isinstance(event, Reported):
+                    steps[event.report.step] = event.report.metrics
+                    if event.report.step == preempt_at:
+                        pool.preempt(name)
+                elif isinstance(event, Ended):
+                    return steps, event
+
+    try:
+        whole, end = attempt("whole")
+        first, preempted = attempt("first", preempt_at=2)
+        rest, finished = attempt("rest", resume_from=tmp_path / "first")
+    finally:
+        pool.shutdown()
+    assert isinstance(preempted, Preempted)
+    assert 2 <= preempted.step < 30
+    assert list(first) == list(range(1, preempted.step + 1))
+    assert first | rest == whole
+    assert list(rest) == list(range(preempted.step + 1, 31)), "nothing is done twice"
+    assert finished.result.metrics == end.result.metrics
+    assert (tmp_path / "rest").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
 def test_an_address_without_a_ray_is_said_to_be_so():
