@@ -29,6 +29,11 @@ MODELS = "models"
 _NAME = re.compile(r"[0-9]+/(?:[0-9]+|job)-[0-9]+")
 
 
+def is_of_pool(name: str) -> bool:
+    """Whether it is the name of a checkpoint of the pool, and not a reference to what somebody's own worker saved."""
+    return _NAME.fullmatch(name) is not None
+
+
 class Checkpoints:
     """Names and removes checkpoint files. `folder` is for those of the pool, unless the `store` is on other machines:
     then they lie there, and their paths are keys in it. Without a store nothing can have been uploaded."""
@@ -85,7 +90,7 @@ class Checkpoints:
 
     def remove(self, name: str) -> None:
         """A file that cannot be removed is left to whoever looks after the disk: no study suffers for it."""
-        if _NAME.fullmatch(name):
+        if is_of_pool(name):
             self._delete(name)
         elif name.startswith(UPLOADED) and self.store is not None:
             self._delete_from(self.store, name.removeprefix(UPLOADED))

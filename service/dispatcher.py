@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from search.history import RunState
@@ -22,6 +22,7 @@ from service.checkpoints import Checkpoints
 from service.database import Database, DatabaseUnavailable, Session
 from service.engagement import Engagement, engage, weight_of
 from service.external.work import External
+from service.giving_way import gives_way
 from service.jobs.runner import JobRunner
 from service.lifecycle import close_study
 from service.models import Study, utcnow
@@ -37,18 +38,21 @@ from service.study_work import StudyWork
 from service.tracking import Tracked, tracked
 from spaces.errors import InvalidInput
 from workers.objectives import runs_on_pool
-from workers.protocol import Failed, Finished, Pool, PoolEvent, Resources
+from workers.protocol import Ended, Failed, FailureClass, Finished, Pool, PoolEvent, Preempted, Resources
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 SWEEP_SECONDS = 1.0
 LEASE_SECONDS = 15.0
+DRAIN_SECONDS = 5.0
 ROUND_OFF = 1e-9
 
 
 class Dispatcher:
     """Owns studies by lease and drives them to their end; those of people's own workers it only looks after.
+
+    Before it ends, it gives the runs under way `drain_seconds` to save where they are.
 
     `exclusive` says that no other dispatcher can be alive (one process on an embedded database), so that the leases of
     a killed predecessor need not run out first. Not thread-safe: everything happens in the thread that calls `run`.
@@ -63,6 +67,7 @@ class Dispatcher:
         lease_seconds: float = LEASE_SECONDS,
         renewal_seconds: float | None = None,
         exclusive: bool = False,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self.database = database
         self.pool = pool
@@ -71,6 +76,7 @@ class Dispatcher:
         self.lease_seconds = lease_seconds
         self.renewal_seconds = renewal_seconds or lease_seconds / 3
         self.exclusive = exclusive
+        self.drain_seconds = drain_seconds
         self._engagements: dict[int, Engagement] = {}
         self.jobs = JobRunner(database, checkpoints, self.owner, pool)
         self._inbox: list[PoolEvent] = []
@@ -79,6 +85,7 @@ class Dispatcher:
         self._next_sweep = 0.0
         self._tidied = False
         self._listening_since = utcnow()
+        self._giving_way: set[str] = set()
         self.metrics = database.telemetry.metrics
         self.traces = database.telemetry.traces
 
@@ -91,7 +98,26 @@ class Dispatcher:
                 log.warning("the dispatcher waits for the database: %s", error)
                 stopping.wait(1.0)
                 self._listening_since = utcnow()
+        try:
+            self.drain()
+        except DatabaseUnavailable as error:
+            log.warning("what is under way is not saved: %s", error)
         self.hand_over()
+
+    def drain(self) -> None:
+        """Has the runs under way save a checkpoint and end at their next report, as far as `drain_seconds` suffice."""
+        deadline = time.monotonic() + self.drain_seconds
+        for engagement in self._engagements.values():
+            for key in engagement.keys:
+                self.pool.preempt(key)
+        while any(engagement.keys for engagement in self._engagements.values()):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            self._inbox += self.pool.poll(min(left, POLL_SECONDS))
+            self._record()
+            if time.monotonic() >= self._next_renewal:
+                self._renew()
 
     def step(self, timeout: float) -> None:
         """One turn of the loop; waits up to `timeout` seconds for something to happen."""
@@ -142,6 +168,13 @@ class Dispatcher:
         if now >= self._next_sweep:
             self._sweep(studies)
             self._next_sweep = now + SWEEP_SECONDS
+
+    def _renew(self) -> None:
+        """Keeps the leases of what is under way, and takes nothing new."""
+        with self.database.session() as session:
+            Owned(session).renew(self.owner, utcnow(), self.lease_seconds)
+        self.jobs.renew()
+        self._next_renewal = time.monotonic() + self.renewal_seconds
 
     def _is_free(self, study: Glance) -> bool:
         expired = study.lease_expires is None or study.lease_expires < utcnow()
@@ -248,8 +281,8 @@ class Dispatcher:
                         recorder.record(batch)
                 recorder.commit()
                 for event in batch:
-                    if isinstance(event, Finished | Failed):
-                        self.traces.end(event.key, "succeeded" if isinstance(event, Finished) else event.failure)
+                    if isinstance(event, Ended):
+                        self.traces.end(event.key, _how(event))
                 for key in recorder.to_stop:
                     self.pool.stop(key)
                 for key in recorder.to_kill:
@@ -262,6 +295,7 @@ class Dispatcher:
         wanting = [one for one in self._engagements.values() if one.on_pool and one.wants_work]
         wanting.sort(key=lambda one: (one.under_way / one.weight, one.share, one.study_id))
         weights = sum(one.weight for one in wanting)
+        wanted: dict[Resources, int] = {}
         busy = self.jobs.fill()
         for engagement in wanting:
             share = math.ceil(self.pool.capacity(engagement.resources) * engagement.weight / weights - ROUND_OFF)
@@ -270,11 +304,28 @@ class Dispatcher:
             if engagement.out_of_time:
                 for key in engagement.keys:
                     self.pool.stop(key)
-            elif room == 0 and not engagement.changed and (engagement.under_way or engagement.waiting):
-                continue
-            busy = True
-            self._plan(engagement, room)
+            idle = room == 0 and not engagement.changed and bool(engagement.under_way or engagement.waiting)
+            if engagement.out_of_time or not idle:
+                busy = True
+                self._plan(engagement, room)
+            if engagement.wants_work and engagement.room:
+                wanted[engagement.resources] = wanted.get(engagement.resources, 0) + engagement.room
+        self.pool.want(wanted)
+        self._make_room([one for one in wanting if one.wants_work and one.room and not one.under_way])
         return busy
+
+    def _make_room(self, starved: Sequence[Engagement]) -> None:
+        """Has runs give way to studies of higher priority that could begin and find no room at all."""
+        engaged = list(self._engagements.values())
+        self._giving_way &= {key for engagement in engaged for key in engagement.keys}
+        for engagement in starved:
+            if self.pool.capacity(engagement.resources):
+                continue
+            key = gives_way(engagement, engaged, self._giving_way)
+            if key is not None:
+                log.info("a run gives way to study %s", engagement.name)
+                self.pool.preempt(key)
+                self._giving_way.add(key)
 
     def _plan(self, engagement: Engagement, room: int) -> None:
         """Decides on up to `room` runs, stores them, then submits them."""
@@ -339,6 +390,16 @@ class Dispatcher:
         for key in engagement.all_keys:
             self.pool.kill(key)
             self.traces.end(key, "killed")
+
+
+def _how(end: Ended) -> str:
+    match end:
+        case Finished():
+            return "succeeded"
+        case Preempted():
+            return FailureClass.PREEMPTED
+        case Failed(failure=failure):
+            return failure
 
 
 def _observe(engagement: Engagement, study: Glance | Study) -> None:

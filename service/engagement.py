@@ -39,6 +39,7 @@ class Engagement:
     objective: Json
     resources: Resources
     limits: Limits
+    preemptible: bool
     weight: float
     tracked: Tracked
     keys: dict[str, int] = field(default_factory=dict)
@@ -134,6 +135,7 @@ def engage(study: Study, tracked: Tracked) -> Engagement:
         objective=study.spec["objective"],
         resources=resources_of(study),
         limits=Limits(limits.get("seconds"), None if memory is None else int(memory * MEGABYTE)),
+        preemptible=study.spec["resources"].get("preemptible", False),
         weight=weight_of(study.priority),
         tracked=tracked,
         pending=list(tracked.history.open),

@@ -13,7 +13,7 @@ from typing import Any
 
 from search import Invalid, contenders, judge, reported, should_stop
 from search.history import Ended, RunState
-from service.checkpoints import UPLOADED, Checkpoints
+from service.checkpoints import UPLOADED, Checkpoints, is_of_pool
 from service.database import Session
 from service.engagement import training_seed
 from service.models import Attempt, Run, Study, utcnow
@@ -158,7 +158,7 @@ class Outcomes:
         assert attempt is not None, "a run that is carried out has an attempt"
         if result.checkpointed:
             run.checkpoint = self.checkpoints.name(self.study.id, run.number, run.attempts)
-        else:
+        elif attempt.checkpoint is None or not is_of_pool(attempt.checkpoint):
             run.checkpoint = attempt.checkpoint
         if not stopped:
             run.stopped_by = None  # it had come to its end before it could be stopped
@@ -211,6 +211,19 @@ class Outcomes:
             self.events.move_run(self.study, run, RunState.PENDING, data)
         return True
 
+    def preempted(self, run: Run, step: float | None, cost: Cost | None = None) -> None:
+        """The service has taken the run back from its worker, which saved a checkpoint after this step (None: none). It
+        waits for another attempt to go on from there, whatever the retry policy says: nothing has failed."""
+        attempt = self._end_attempt(run, AttemptState.PREEMPTED, cost=cost)
+        assert attempt is not None, "a run that is carried out has an attempt"
+        if step is not None:
+            self._give_up_attempts(attempt)
+            attempt.checkpoint = self.checkpoints.name(self.study.id, run.number, run.attempts)
+            attempt.checkpoint_step = step
+        if run.state == RunState.RUNNING:
+            data = {"after": AttemptState.PREEMPTED, "attempt": run.attempts, "step": step}
+            self.events.move_run(self.study, run, RunState.PENDING, data)
+
     def cancelled(self, run: Run, data: dict[str, Any]) -> None:
         """The run ends without a result."""
         self._end_attempt(run, AttemptState.SUPERSEDED)
@@ -259,6 +272,14 @@ class Outcomes:
     def _end(self, run: Run) -> None:
         self.tracked.history.append(Ended(run.number, outcome(self.tracked.spec, run)))
         self._ended = True
+        if (attempt := self.attempt(run)) is not None:
+            self._give_up_attempts(attempt)
+
+    def _give_up_attempts(self, attempt: Attempt) -> None:
+        """The checkpoint that a preempted attempt of the pool left for this one: nobody goes on from it any more."""
+        if attempt.checkpoint is not None and is_of_pool(attempt.checkpoint):
+            self._given_up.append(attempt.checkpoint)
+            attempt.checkpoint = attempt.checkpoint_step = None
 
     def _give_up_checkpoints(self) -> None:
         """Of the runs that nobody will go on from: what was continued, and at the top all but the contenders."""

@@ -16,7 +16,7 @@ from service.checkpoints import Checkpoints
 from service.database import Session
 from service.decisions import OUT_OF_TIME, Decisions, reason_of
 from service.engagement import Engagement
-from service.models import Run, Study, utcnow
+from service.models import Attempt, Run, Study, utcnow
 from service.outcomes import Outcomes
 from service.repositories.runs import RunRow, Runs
 from service.repositories.standings import Standings
@@ -133,31 +133,39 @@ class Planner:
     def _lease(self, row: RunRow) -> None:
         run = row.run
         key = uuid.uuid4().hex
-        self.runs.lease(run, key, self.owner)
+        attempt = self.runs.lease(run, key, self.owner)
         target = self.checkpoints.new(self.study.id, run.number, run.attempts)
         self.assignments.append(
             self.engagement.assignment(
                 row,
                 key,
-                self._source(run),
+                self._source(run, attempt),
                 self.checkpoints.path(target),
                 self.checkpoints.store,
             )
         )
         self._keys[key] = run.number
 
-    def _source(self, run: Run) -> Path | None:
-        """The checkpoint to go on from. One that is not there any more, after a backup was restored for instance, costs
-        time only, since a trial comes to the same from its beginning; but not the trial of another that it takes over.
+    def _source(self, run: Run, attempt: Attempt) -> Path | None:
+        """The checkpoint to go on from: the run's own, where an attempt was preempted, or that of another run. One
+        that is not there any more, after a backup was restored for instance, costs time only, since a trial comes to
+        the same from its beginning; but not the trial of another that it takes over.
         """
+        if attempt.checkpoint is not None and (path := self._found(run, attempt.checkpoint)):
+            return path
         if run.resume_from is None:
             return None
         source = self.runs.get(self.study.id, run.resume_from).run
         if source.checkpoint is None:
             return None
-        path = self.checkpoints.path(source.checkpoint)
-        if source.trial == run.trial and self.checkpoints.store_url is None and not path.exists():
-            log.warning("run %d starts from the beginning: its checkpoint %s is gone", run.number, path)
+        if source.trial == run.trial:
+            return self._found(run, source.checkpoint)
+        return self.checkpoints.path(source.checkpoint)
+
+    def _found(self, run: Run, checkpoint: str) -> Path | None:
+        path = self.checkpoints.path(checkpoint)
+        if self.checkpoints.store_url is None and not path.exists():
+            log.warning("run %d does not go on from its checkpoint %s: it is gone", run.number, path)
             return None
         return path
 

@@ -15,7 +15,7 @@ from service.repositories.events import Events
 from service.repositories.runs import Runs
 from service.repositories.standings import Standings
 from service.store import StorageError
-from workers.protocol import Failed, FailureClass, Finished, PoolEvent, Reported, Started
+from workers.protocol import Ended, Failed, FailureClass, Finished, PoolEvent, Preempted, Reported, Started
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Recorder:
         if RunState(run.state).finished:
             # Cancelled meanwhile; or stored already, by a commit of which only the answer was lost.
             self._over.append(event.key)
-            if not isinstance(event, Finished | Failed):
+            if not isinstance(event, Ended):
                 self.to_kill.append(event.key)
             return
         match event:
@@ -93,6 +93,14 @@ class Recorder:
                 self._over.append(event.key)
                 self._keep_log(run)
                 self.outcomes.finished(run, result, stopped=stopped, cost=cost)
+            case Preempted(result=result, step=step, cost=cost):
+                self._over.append(event.key)
+                self._keep_log(run)
+                if run.stopped_by is not None:  # a rule had spoken: it would end there again
+                    self.outcomes.finished(run, result, stopped=True, cost=cost)
+                else:
+                    self.outcomes.preempted(run, step, cost)
+                    self._again.append(run.number)
             case Failed(failure=failure, message=message, traceback=traceback, cost=cost):
                 self._over.append(event.key)
                 self._keep_log(run)
@@ -127,5 +135,5 @@ class Recorder:
                     or self.engagement.lost_tests + 1 >= LOST_TESTS
                 )
                 self.events.append(self.study, "study.tested", data={"class": failure, "message": message})
-            case Started() | Reported():
+            case Started() | Reported() | Preempted():  # a test makes no reports, after which it could be preempted
                 pass

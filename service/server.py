@@ -237,6 +237,7 @@ class DispatcherThread(threading.Thread):
                 lease_seconds=self.settings.lease_seconds,
                 renewal_seconds=self.settings.renewal_seconds,
                 exclusive=self.database.embedded,
+                drain_seconds=self.settings.drain_seconds,
             )
             self.working = True
             dispatcher.run(self.stopping)
@@ -263,7 +264,12 @@ def make_pool(settings: Settings) -> Pool:
         return LocalPool(settings.workers or os.cpu_count() or 1)
     from workers.pools.ray_pool import RayPool
 
-    return RayPool(settings.workers, address=settings.ray_address, object_store_bytes=settings.ray_object_store_bytes)
+    return RayPool(
+        settings.workers,
+        address=settings.ray_address,
+        object_store_bytes=settings.ray_object_store_bytes,
+        idle_seconds=settings.ray_idle_seconds,
+    )
 
 
 class HttpServer(uvicorn.Server):

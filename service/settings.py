@@ -99,6 +99,18 @@ class Settings(BaseModel):
     ray_object_store_bytes: int = Field(
         500_000_000, ge=80_000_000, description="The shared memory of a local Ray at most, in bytes."
     )
+    ray_idle_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="After so many seconds without work a warm worker is let go, on the cluster of `ray_address`, so "
+        "that an autoscaler can take its node away.",
+    )
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="How long runs have to save where they are and give way when the dispatcher is asked to end.",
+    )
     lease_seconds: float = Field(
         15.0, ge=1, le=3600, description="After so many seconds of silence another dispatcher takes over a study."
     )

@@ -212,12 +212,14 @@ Replicates = Annotated[
 
 
 class Resources(BaseModel):
-    """What one run may use. Below 1 it is a share, above 1 it is whole."""
+    """What one run may use. Below 1 it is a share, above 1 it is whole. A `preemptible` one gives way, at its next
+    report, to a study of higher priority that finds no room."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     cpus: Quantity = Field(1.0, gt=0, le=MAX_WORKER)
     gpus: Quantity = Field(0.0, ge=0, le=MAX_WORKER)
+    preemptible: bool = False
 
 
 class Limits(BaseModel):

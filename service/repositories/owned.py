@@ -94,6 +94,11 @@ class Owned:
             sa.select(Study).where(Study.id.in_(ids)).order_by(Study.id).execution_options(populate_existing=True)
         ).all()
 
+    def renew(self, owner: str, now: datetime, lease_seconds: float) -> None:
+        """Renews the leases of this owner, and takes no others."""
+        until = now + timedelta(seconds=lease_seconds)
+        self.session.execute(sa.update(Study).where(Study.owner == owner).values(lease_expires=until))
+
     def finished_among(self, ids: Collection[int]) -> Sequence[int]:
         """Of these studies those that have ended, or are not there at all."""
         query = sa.select(Study.id).where(Study.id.in_(ids), Study.state.in_(UNFINISHED))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from workers.protocol import (
     FailureClass,
     Finished,
     PoolEvent,
+    Preempted,
     Report,
     Reported,
     Resources,
@@ -38,10 +39,13 @@ class ScriptedPool:
 
     def __init__(self, workers: int = 2) -> None:
         self.workers = workers
+        self.steps: dict[str, int] = {}
+        self.preempted: list[str] = []
         self.open: dict[str, Assignment] = {}
         self.submitted: list[Assignment] = []
         self.stopped: list[str] = []
         self.killed: list[str] = []
+        self.wanted: Mapping[Resources, int] = {}
         self.events: list[PoolEvent] = []
 
     def capacity(self, resources: Resources) -> int:
@@ -59,6 +63,16 @@ class ScriptedPool:
 
     def stop(self, key: str) -> None:
         self.stopped.append(key)
+
+    def preempt(self, key: str) -> None:
+        """The attempts obey at once, where the test has said after which step."""
+        self.preempted.append(key)
+        assignment = self.open.get(key)
+        if assignment is not None and assignment.key in self.steps:
+            self.give_back(assignment, self.steps[key])
+
+    def want(self, shapes: Mapping[Resources, int]) -> None:
+        self.wanted = dict(shapes)
 
     def kill(self, key: str) -> None:
         self.killed.append(key)
@@ -79,6 +93,13 @@ class ScriptedPool:
         if assignment.checkpoint:
             assignment.checkpoint.write_text("saved")
         self.events.append(Finished(assignment.key, Result(metrics, assignment.checkpoint is not None), stopped))
+
+    def give_back(self, assignment: Assignment, step: int) -> None:
+        """The attempt was preempted after this step."""
+        del self.open[assignment.key]
+        assert assignment.checkpoint
+        assignment.checkpoint.write_text(f"saved after step {step}")
+        self.events.append(Preempted(assignment.key, Result({"loss": float(step)}, checkpointed=True), step))
 
     def fail(self, assignment: Assignment, failure: FailureClass, message: str = "it broke") -> None:
         del self.open[assignment.key]

@@ -23,7 +23,7 @@ def test_a_submitted_study_is_answered_with_its_address(api: httpx.Client, study
     assert study_payload.items() <= study.items()
     assert study["state"] == "active"
     assert study["seed"] == 0
-    assert study["resources"] == {"cpus": 1, "gpus": 0}
+    assert study["resources"] == {"cpus": 1, "gpus": 0, "preemptible": False}
     assert study["counts"] == dict.fromkeys(
         ("trials", "pending", "running", "succeeded", "failed", "stopped", "cancelled"), 0
     )
