@@ -62,3 +62,32 @@ def test_a_killed_study_equals_an_undisturbed_one(start_service: Callable[..., A
     assert len(steps) == sum(max(run["fidelity"] for run in runs if run["trial"] == trial) for trial in range(17))
     assert service.study("killed")["best"]["config"] == service.study("undisturbed")["best"]["config"]
     assert service.stop() == 0
+
+
+LONG: dict[str, Any] = {
+    **STUDY,
+    "name": "long",
+    "space": {**STUDY["space"], "fidelity": {"name": "steps", "low": 1, "high": 60}},
+    "objective": {"type": "function", "function": "branin", "seconds_per_step": 0.1},
+    "algorithm": {"name": "random"},
+    "budget": {"max_runs": 1},
+    "retry": {"preempted": 0},
+}
+
+
+@pytest.mark.parametrize("options", [("--pool", "local"), ("--pool", "ray")], ids=["local", "ray"])
+def test_a_run_goes_on_where_it_was_when_the_service_was_stopped(
+    start_service: Callable[..., Any], options: tuple[str, ...]
+) -> None:
+    service = start_service(*options, "--workers", "1")
+    service.create(LONG)
+    service.wait_for(lambda: len(service.items("/studies/long/reports")) >= 5, "five steps")
+    assert service.stop() == 0
+    service.start()
+    attempts = service.items("/studies/long/runs/0/attempts")
+    assert [(one["state"], one["checkpoint_step"] >= 5) for one in attempts[:1]] == [("preempted", True)]
+    assert service.wait_until_finished("long")["state"] == "completed"
+    steps = [report["step"] for report in service.items("/studies/long/reports")]
+    assert sorted(steps) == list(range(1, 61)), "no step was done twice"
+    *_, last = service.items("/studies/long/runs/0/attempts")
+    assert (last["number"], last["state"]) == (2, "succeeded")
