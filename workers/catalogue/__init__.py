@@ -34,6 +34,7 @@ from workers.data.sets import (
 from workers.data.uploaded import row_of
 from workers.families import (
     autoencoder,
+    cell,
     chain_cnn,
     char_lm,
     esn,
@@ -91,6 +92,7 @@ FAMILIES: Mapping[str, Family] = {
         chain_cnn.FAMILY,
         resnet.FAMILY,
         mobilenet.FAMILY,
+        cell.FAMILY,
         unet.FAMILY,
         char_lm.FAMILY,
         gnn.FAMILY,

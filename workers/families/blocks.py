@@ -12,7 +12,7 @@ from torch import nn
 from workers.families.activations import ACTIVATION_TYPES, ACTIVATIONS, Maxout, RadialBasis, pieces
 from workers.families.failures import infeasible
 from workers.families.initialization import Gate, initialize
-from workers.families.noise import Dropout, Noise, attach_noise
+from workers.families.noise import Dropout, Noise, PathDrop, attach_noise
 
 __all__ = [
     "ACTIVATIONS",
@@ -20,6 +20,7 @@ __all__ = [
     "Dropout",
     "Gate",
     "Noise",
+    "PathDrop",
     "Settings",
     "Sparse",
     "activation",
@@ -56,22 +57,25 @@ def _noisy(settings: Settings, module: nn.Module) -> nn.Module:
     return nn.Sequential(module, Noise(deviation)) if deviation else module
 
 
-def norm(settings: Settings, channels: int, dimensions: int) -> nn.Module:
-    """Normalizes [batch, channels, *dimensions positions]; the identity when there is none to put here."""
+def norm(settings: Settings, channels: int, dimensions: int, affine: bool = True, tracked: bool = True) -> nn.Module:
+    """Normalizes [batch, channels, *dimensions positions]; the identity when there is none to put here. `affine`: with
+    gains and biases of its own; `tracked`: with the statistics of the batches before, in evaluation."""
     match settings["norm"]:
         case "batch":  # S. Ioffe and C. Szegedy 2015
             if settings["batch_size"] < 3 and dimensions == 0:  # of an odd number of examples one may be left alone
                 size = settings["batch_size"]
                 raise infeasible(f"batch normalization needs a batch_size of 3 at least, got {size}")
             kind = nn.BatchNorm2d if dimensions == 2 else nn.BatchNorm1d
-            return kind(channels, momentum=settings.get("norm_momentum", 0.1))
+            momentum = settings.get("norm_momentum", 0.1)
+            return kind(channels, momentum=momentum, affine=affine, track_running_stats=tracked)
         case "layer":  # J. Ba, J. Kiros and G. Hinton 2016; over channels and positions
-            return nn.GroupNorm(1, channels)
+            return nn.GroupNorm(1, channels, affine=affine)
         case "group":  # Y. Wu and K. He 2018
             groups = min(settings["norm_groups"], channels)
-            return nn.GroupNorm(next(g for g in range(groups, 0, -1) if channels % g == 0), channels)
+            divisor = next(g for g in range(groups, 0, -1) if channels % g == 0)
+            return nn.GroupNorm(divisor, channels, affine=affine)
         case "instance":  # D. Ulyanov, A. Vedaldi and V. Lempitsky 2016; over the positions of each channel
-            return nn.GroupNorm(channels, channels) if dimensions else nn.Identity()
+            return nn.GroupNorm(channels, channels, affine=affine) if dimensions else nn.Identity()
         case _:  # weight normalization is no layer: `initialization.normalize_weights`
             return nn.Identity()
 

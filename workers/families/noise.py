@@ -36,6 +36,16 @@ class Dropout(Random):
         return x * keep / (1 - self.p)
 
 
+class PathDrop(Dropout):
+    """Drops the whole of an example and scales the others by 1 / (1 - p)  (G. Huang et al., Deep networks with
+    stochastic depth, 2016, per example)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        return x * super().forward(x.new_ones(len(x), 1, 1, 1))
+
+
 class Noise(Random):
     """x + N(0, deviation²)  (C. Bishop, Training with noise is equivalent to Tikhonov regularization, 1995)"""
 

@@ -59,7 +59,7 @@ def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
 
 
 def _unregularized(plan: Plan) -> Plan:
-    own = {each.name: plan.settings[each.name] for each in plan.family.own}
+    own = {each.name: plan.settings[each.name] for each in plan.family.own if each.name in plan.settings}
     settings = resolve(plan.family.hyperparameters(plan.dataset.inputs), own)
     return replace(plan, settings={**settings, **UNREGULARIZED}, epochs=EPOCHS, horizon=EPOCHS)
 

@@ -29,7 +29,8 @@ class Hyperparameter(ABC):
 
     `preset` is the smallest preset of the training recipe with this hyperparameter. `mutable`: whether a training can
     go on with another value. It cannot where the weights or the optimizer's state would no longer fit, or where the
-    value is only read in the beginning.
+    value is only read in the beginning. `optional`: where a config does not name it, it has no value, not even the
+    default, which is then for the presets alone.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Hyperparameter(ABC):
     preset: Preset = "minimal"
     mutable: bool = True
     off: Any = None
+    optional: bool = False
 
     type: ClassVar[str]
     refused: ClassVar[tuple[str, ...]]  # types of a study's parameter that cannot give values of this kind

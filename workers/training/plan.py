@@ -92,5 +92,9 @@ class Plan:
             "family": self.family.name,
             "dataset": self.dataset.name,
             "split_seed": self.part.seed,
-            **{each.name: self.settings[each.name] for each in hyperparameters if not each.mutable},
+            **{
+                each.name: self.settings[each.name]
+                for each in hyperparameters
+                if not each.mutable and (each.name in self.settings or not each.optional)
+            },
         }

@@ -17,7 +17,11 @@ def resolve(hyperparameters: Iterable[Hyperparameter], config: Mapping[str, Any]
     What the family does not follow of the recipe is off, and so is what a condition rules out.
     """
     known = {each.name: each for each in hyperparameters}
-    settings = {each.name: each.read(config.get(each.name, each.default)) for each in known.values()}
+    settings = {
+        each.name: each.read(config.get(each.name, each.default))
+        for each in known.values()
+        if each.name in config or not each.optional
+    }
     for each in known.values():
         if isinstance(each, Complement) and each.name not in config:
             settings[each.name] = 1 - float(settings[each.of])

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from workers.families.blocks import Dropout, Settings, activation, norm
+from workers.families.blocks import Dropout, PathDrop, Settings, activation, norm
 from workers.families.convolutions import GlobalAverage, check_halvings, convolution
 from workers.rows import Facts
 from workers.training.learner import Learner
@@ -143,12 +143,3 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         scaled: Tensor = x * self.scales(x)[:, :, None, None]
         return scaled
-
-
-class PathDrop(Dropout):
-    """Drops the whole of an example and scales the others by 1 / (1 - p)  (G. Huang et al. 2016, per example)"""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
-            return x
-        return x * super().forward(x.new_ones(len(x), 1, 1, 1))

@@ -1,0 +1,93 @@
+"""The network of one architecture: its cells, repeated, with weights of their own in every place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from spaces.architectures import OneShot, SuperCell
+from spaces.errors import InvalidInput
+from workers.data.loading import Examples
+from workers.families.blocks import PathDrop, Settings, infeasible
+from workers.families.cell.architecture import NAME, architecture_of
+from workers.families.cell.cells import EdgeMaker, Form
+from workers.families.cell.macro import Around, EdgesOf, Reductions, Stages
+from workers.families.cell.operations import Kit, operation
+from workers.rows import Facts
+from workers.training.descent import descend
+from workers.training.learner import Epoch, Learner
+from workers.training.supervised import Classifier
+
+NONE = "none"
+AROUND: Mapping[str, tuple[type[Stages] | type[Reductions], bool]] = {
+    "nas-bench-201": (Stages, False),
+    "darts": (Reductions, True),
+}
+"""By preset the network around its cells, and whether a cell answers the maps of all its nodes."""
+
+
+def build(settings: Settings, facts: Facts) -> Learner:
+    """Raises Failure INFEASIBLE where the architecture connects nothing, or the image is too small for it."""
+    return CellClassifier(network(settings, facts.shape, facts.outputs), settings, facts)
+
+
+def network(settings: Settings, shape: tuple[int, ...], outputs: int) -> Around:
+    """[n, channels, h, w] -> [n, outputs]"""
+    try:
+        architecture, config = architecture_of(settings)
+        reason = architecture.objection(config)
+    except InvalidInput as error:
+        raise infeasible(f"no architecture: {error}") from error
+    if reason is not None:
+        raise infeasible(reason)
+    assert isinstance(architecture, OneShot), f"no network for {architecture.preset}"
+    paths, cells, kit = architecture.paths(config), architecture.supercells, Kit(settings)
+
+    def edges_of(kind: str, channels: int) -> EdgeMaker:
+        def make(edge: int, stride: int) -> nn.Module | None:
+            chosen = paths[kind][edge]
+            if chosen is None or cells[kind].ops[chosen] == NONE:
+                return None
+            made = operation(kit, cells[kind].ops[chosen], channels, stride)
+            # an identity is never dropped, or a gradient would find no way
+            return made if isinstance(made, nn.Identity) else nn.Sequential(made, PathDrop(settings["drop_path"]))
+
+        return make
+
+    return around(settings[NAME], next(iter(cells.values())), kit, edges_of, shape, outputs)
+
+
+def around(preset: str, cell: SuperCell, kit: Kit, edges_of: EdgesOf, shape: tuple[int, ...], outputs: int) -> Around:
+    """The preset's network, with these edges in its cells."""
+    made, concatenated = AROUND[preset]
+    return made(kit, Form(cell.inputs, cell.edges, concatenated), edges_of, shape, outputs)
+
+
+class CellClassifier(Classifier):
+    """Operations are dropped the more, the longer it trains: after the part t of the training with the probability
+    t `drop_path` (B. Zoph et al., Learning transferable architectures, 2018)."""
+
+    network: Around
+
+    def train_epoch(self, epoch: Epoch) -> float:
+        set_drop(self, self.settings["drop_path"] * epoch.progress(0))
+        return descend(self, epoch)
+
+    def loss(self, batch: Examples, rng: torch.Generator) -> Tensor:
+        if not self.settings["auxiliary"]:
+            return super().loss(batch, rng)
+        assert batch.targets is not None
+        logits, auxiliary = self.network.answers(self.corrupt(self.standardize(batch.inputs)))
+        loss = self._error(logits, batch.targets)
+        return loss if auxiliary is None else loss + self.settings["auxiliary"] * self._error(auxiliary, batch.targets)
+
+    def _error(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(logits, targets, label_smoothing=self.settings["label_smoothing"])
+
+
+def set_drop(model: nn.Module, probability: float) -> None:
+    for module in model.modules():
+        if isinstance(module, PathDrop):
+            module.p = probability
