@@ -147,7 +147,10 @@ def _read_change(obj: object, path: Path, problems: list[Problem]) -> Change | N
         added: Parameter | None = None
         try:
             # the parameter alone would miss its parents, so they are looked at when the space is revised
-            (added,) = Space.from_json({"parameters": [_without_when(obj["add"])]}).parameters
+            added, *more = Space.from_json({"parameters": [_without_when(obj["add"])]}).parameters
+            if more:
+                message = "must be that of a plain parameter: add those of a cell one by one"
+                raise InvalidInput.at(("parameters", 0, "type"), message)
         except InvalidInput as error:
             problems += [Problem((*path, "add", *problem.path[2:]), problem.message) for problem in error.problems]
         problems += [problem.under(*path) for problem in read.problems]

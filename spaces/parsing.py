@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from spaces import priors, structure
+from spaces.architectures import expansion as architectures
 from spaces.checks import Fields, unknown
 from spaces.conditions import OPERATORS, AllOf, AnyOf, Condition, Leaf, Not, Operator, Relation
 from spaces.constraints import BOUNDS, Constraint, Forbid, Linear
@@ -28,6 +29,21 @@ _OPINIONS = ("default", "prior")  # fields that say something about the values, 
 
 def read_space(obj: object) -> tuple[tuple[Parameter, ...], Fidelity | None, tuple[Constraint, ...]]:
     """The parameters, the fidelity and the constraints; raises InvalidInput with every problem found."""
+    cells = architectures.expanded(obj)
+    problems = list(cells.problems)
+    try:
+        read = _read_plain(cells.space, cells.places)
+    except InvalidInput as invalid:
+        problems += cells.seen(invalid.problems)
+    if problems:
+        raise InvalidInput(problems)
+    return read
+
+
+def _read_plain(
+    obj: object, places: Sequence[int]
+) -> tuple[tuple[Parameter, ...], Fidelity | None, tuple[Constraint, ...]]:
+    """Without entries of type `cell`. `places` holds the index of each parameter in what the user wrote."""
     if not isinstance(obj, Mapping):
         raise InvalidInput.at((), f'must be an object such as {{"parameters": [...]}}, got {kind(obj)}')
     read = Fields(obj)
@@ -47,7 +63,8 @@ def read_space(obj: object) -> tuple[tuple[Parameter, ...], Fidelity | None, tup
         else:
             both = [_read_parameter(item, ("parameters", index), read.problems) for index, item in enumerate(items)]
             parameters = [parameter for parameter, _ in both]
-            read.problems += structure.problems([declaration for _, declaration in both], fidelity_name, constraints)
+            declared = [declaration for _, declaration in both]
+            read.problems += structure.problems(declared, fidelity_name, constraints, places)
     read.require()
     return (
         tuple(parameter for parameter in parameters if parameter is not None),

@@ -7,10 +7,16 @@ that the schema accepts may still be refused, and never the other way round.
 
 from __future__ import annotations
 
+import sys
 import types
 from dataclasses import MISSING, Field, fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from spaces.architectures.base import Architecture
+from spaces.architectures.expansion import ARCHITECTURES
+from spaces.architectures.expansion import MAX_NAME as MAX_CELL_NAME
+from spaces.architectures.expansion import TYPE as CELL
+from spaces.architectures.options import Count, Subset
 from spaces.checks import MAX_NAME
 from spaces.conditions import OPERATORS, Condition
 from spaces.constraints import BOUNDS
@@ -49,8 +55,9 @@ def json_schema() -> Schema:
         ),
         "$defs": {
             "scalar": _SCALAR,
-            "parameter": {"oneOf": [_ref(name) for name in TYPES]},
+            "parameter": {"oneOf": [_ref(name) for name in (*TYPES, CELL)]},
             **{name: _parameter(cls) for name, cls in TYPES.items()},
+            CELL: {"oneOf": [_cell(cls) for cls in ARCHITECTURES.values()]},
             "fidelity": _fidelity(),
             "prior": _prior(),
             "condition": _condition(relations=False),
@@ -73,6 +80,26 @@ def _parameter(cls: type[Parameter]) -> Schema:
     if "choices" in properties:
         properties["choices"] |= {"minItems": 1, "maxItems": MAX_CHOICES}
     return {"description": (cls.__doc__ or "").strip(), **_object(properties, required)}
+
+
+def _cell(cls: type[Architecture]) -> Schema:
+    """An entry of type `cell` with this preset."""
+    choices = {"type": "array", "items": _ref("scalar"), "minItems": 1}
+    properties: Schema = {
+        "name": {**_NAME, "maxLength": MAX_CELL_NAME},
+        "type": {"const": CELL},
+        "preset": {"const": cls.preset},
+        **{option: _or_null(_option(rule)) for option, rule in cls.options.items()},
+        "choices": _or_null({"type": "object", "additionalProperties": choices}),
+    }
+    described = (sys.modules[cls.__module__].__doc__ or "").strip()
+    return {"description": described, **_object(properties, ["name", "type", "preset"])}
+
+
+def _option(rule: Count | Subset) -> Schema:
+    if isinstance(rule, Count):
+        return {"type": "integer", "minimum": rule.low, "maximum": rule.high, "description": rule.about}
+    return {"type": "array", "items": {"enum": list(rule.known)}, "minItems": 1, "uniqueItems": True}
 
 
 def _is_required(declared: Field[Any]) -> bool:

@@ -33,9 +33,13 @@ class Declaration:
 
 
 def problems(
-    declared: Sequence[Declaration], fidelity: str | None, constraints: Sequence[Constraint | None]
+    declared: Sequence[Declaration],
+    fidelity: str | None,
+    constraints: Sequence[Constraint | None],
+    places: Sequence[int] | None = None,
 ) -> list[Problem]:
-    """What is wrong between the parameters; paths are relative to the space."""
+    """What is wrong between the parameters; paths are relative to the space. Messages name a parameter by its place in
+    what the user wrote, if `places` has it: the index, unless something was written out."""
     if not declared:
         return [Problem(("parameters",), "needs at least one parameter")]
     if len(declared) > MAX_PARAMETERS:
@@ -44,7 +48,7 @@ def problems(
         return [Problem(("constraints",), too_many_constraints(len(constraints)))]
     first = _first_of_each_name(declared)
     return [
-        *_name_problems(declared, first, fidelity),
+        *_name_problems(declared, first, fidelity, places or range(len(declared))),
         *_activity_problems(declared, first, fidelity),
         *_cycle_problems(declared, first),
         *_constraint_problems(declared, first, fidelity, constraints),
@@ -96,14 +100,14 @@ def _parents(declaration: Declaration, index_of: Mapping[str, int]) -> list[int]
 
 
 def _name_problems(
-    declared: Sequence[Declaration], first: Mapping[str, int], fidelity: str | None
+    declared: Sequence[Declaration], first: Mapping[str, int], fidelity: str | None, places: Sequence[int]
 ) -> Iterator[Problem]:
     for index, declaration in enumerate(declared):
         name, path = declaration.name, ("parameters", index, "name")
         if name is None:
             continue
         if first[name] != index:
-            yield Problem(path, f"repeats the name of parameters[{first[name]}], {show(name)}")
+            yield Problem(path, f"repeats the name of parameters[{places[first[name]]}], {show(name)}")
         if name == fidelity:
             yield Problem(path, f"is the name of the fidelity, {show(name)}: the algorithm sets it, not the config")
 

@@ -191,7 +191,7 @@ class Architecture(ABC):
             elif not isinstance(values, list | tuple) or not values:
                 read.wrong("choices", "must be a list of at least one choice", rest)
             else:
-                sound = chosen(values, genes[rest].choices, read, "choices", rest, noun="choices")
+                sound = chosen(values, genes[rest].choices, read, "choices", rest, noun="choice")
                 if sound is not None and len(sound) < len(genes[rest].choices):
                     kept.append((rest, sound))
         order = list(genes)

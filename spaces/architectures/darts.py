@@ -37,7 +37,7 @@ KINDS = ("normal", "reduce")
 MAX_TEXT = 20_000
 _PAIR = re.compile(r"\(\s*['\"](\w+)['\"]\s*,\s*(\d{1,3})\s*\)")
 _LIST = r"\s*\[([^\[\]]*)\]\s*"
-_RANGE = r"\s*(?:\[[\d,\s]*\]|range\(\s*\d+\s*,\s*\d+\s*\))\s*"
+_RANGE = r"\s*(?:\[[\d,\s]*\]|range\(\s*\d{1,3}\s*,\s*\d{1,3}\s*\))\s*"
 _GENOTYPE = re.compile(
     rf"\s*Genotype\(\s*normal={_LIST},\s*normal_concat=({_RANGE}),\s*reduce={_LIST},\s*reduce_concat=({_RANGE})\)\s*"
 )
@@ -53,7 +53,7 @@ class Darts(OneShot):
     preset: ClassVar[str] = "darts"
     options: ClassVar[Mapping[str, Count | Subset]] = {
         "nodes": Count(4, 1, 6, "nodes of the cell between its inputs and its output"),
-        "ops": Subset(OPS, "operations", r"\w+\.\d+\.op[01]"),
+        "ops": Subset(OPS, "operation", r"\w+\.\d+\.op[01]"),
     }
 
     def _genes(self) -> tuple[Gene, ...]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from spaces.architectures.base import Architecture, Json
+from spaces.architectures.base import Architecture
+from spaces.architectures.chain import Chain
 from spaces.architectures.darts import Darts
+from spaces.architectures.hierarchical import Hierarchical
 from spaces.architectures.nas_bench_201 import NasBench201
+from spaces.architectures.nasnet import NasNet
 from spaces.checks import Fields, unknown
 from spaces.domain import Choices
 from spaces.errors import InvalidInput, Path, Problem
 from spaces.parameters import Constant
+from spaces.structure import MAX_PARAMETERS
 from spaces.values import Config, Value, kind
 
 if TYPE_CHECKING:
@@ -20,7 +25,8 @@ if TYPE_CHECKING:
 
 TYPE = "cell"
 MAX_NAME = 60  # the names of the choices are longer
-ARCHITECTURES: Mapping[str, type[Architecture]] = {cls.preset: cls for cls in (NasBench201, Darts)}
+PRESETS: tuple[type[Architecture], ...] = (NasBench201, Darts, NasNet, Hierarchical, Chain)
+ARCHITECTURES: Mapping[str, type[Architecture]] = {cls.preset: cls for cls in PRESETS}
 
 
 @dataclass(frozen=True)
@@ -32,15 +38,22 @@ class Expansion:
     places: tuple[int, ...]
     problems: tuple[Problem, ...]
 
-    def seen(self, problem: Problem) -> Problem:
-        """A problem of the written-out space, at the entry that the user wrote."""
-        match problem.path:
-            case ("parameters", int(index), *rest) if index < len(self.places):
-                place = self.places[index]
-                written_out = self.places.count(place) > 1
-                kept: Path = tuple(rest) if not written_out or rest == ["name"] else ()
-                return Problem(("parameters", place, *kept), problem.message)
-        return problem
+    def seen(self, problems: Iterable[Problem]) -> list[Problem]:
+        """The problems of the written-out space at the entries that the user wrote; one for all choices of a cell."""
+        found: dict[Path, Problem] = {}
+        alone = Counter(self.places)
+        kept: list[Problem] = []
+        for problem in problems:
+            match problem.path:
+                case ("parameters", int(index), *rest) if index < len(self.places):
+                    place = self.places[index]
+                    if alone[place] == 1:
+                        kept.append(Problem(("parameters", place, *rest), problem.message))
+                    else:
+                        found.setdefault(("parameters", place), Problem(("parameters", place), problem.message))
+                case _:
+                    kept.append(problem)
+        return [*kept, *found.values()]
 
 
 def expanded(space: object) -> Expansion:
@@ -52,7 +65,8 @@ def expanded(space: object) -> Expansion:
     problems: list[Problem] = []
     for index, item in enumerate(entries):
         parameters: Sequence[object] = [item]
-        if isinstance(item, Mapping) and item.get("type") == TYPE:
+        # what is too long is refused by the reader of spaces: it need not become longer
+        if isinstance(item, Mapping) and item.get("type") == TYPE and len(written) <= MAX_PARAMETERS:
             architecture = read_entry(item, ("parameters", index), problems)
             parameters = [] if architecture is None else architecture.parameters()
         written += parameters
@@ -60,13 +74,12 @@ def expanded(space: object) -> Expansion:
     return Expansion({**space, "parameters": written}, tuple(places), tuple(problems))
 
 
-def written_out(space: Json) -> tuple[Json, tuple[int, ...]]:
+def written_out(space: Any) -> tuple[Any, tuple[int, ...]]:
     """The space with plain parameters in place of its cells, and for each of them the index of the entry that it comes
     from. Raises InvalidInput when a cell cannot be understood; what else is wrong with the space is not looked at."""
     found = expanded(space)
     if found.problems:
         raise InvalidInput(found.problems)
-    assert isinstance(found.space, dict)
     return found.space, found.places
 
 

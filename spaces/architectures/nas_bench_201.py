@@ -36,7 +36,7 @@ class NasBench201(OneShot):
     preset: ClassVar[str] = "nas-bench-201"
     options: ClassVar[Mapping[str, Count | Subset]] = {
         "nodes": Count(4, 2, 8, "nodes of the cell, with its input and output"),
-        "ops": Subset(OPS, "operations", _EDGE),
+        "ops": Subset(OPS, "operation", _EDGE),
     }
 
     @property
@@ -64,8 +64,11 @@ class NasBench201(OneShot):
         return {f"{source}-{target}": op for (source, target), op in ops.items()}
 
     def canonical(self, config: Config) -> str:
-        """Skips are replaced by what they pass on, and what nothing reaches by a zero: the rule by which NAS-Bench-201
-        counts 6,466 different cells. (A zero stays a term of a sum there; without it they would be 5,390.)"""
+        """The output as an expression of the input, by the rule with which NAS-Bench-201 counts 6,466 different cells.
+
+        Cells with the same text compute the same. Not the other way round: that rule keeps zeros as terms of a sum, and
+        sorts the terms of a sum as texts, without opening the sums among them; by algebra there are 4,930.
+        """
         return merged(self.ops_of(config), self.nodes, zero=True)
 
     def graphs(self, config: Config) -> tuple[Graph, ...]:
@@ -91,15 +94,16 @@ class NasBench201(OneShot):
 
 
 def merged(ops: Mapping[tuple[int, int], str], nodes: int, *, zero: bool) -> str:
-    """The output as an expression of the input, with skips merged, and `zero`: with what carries nothing merged too."""
-    expressions = ["x"]
+    """The output as an expression: 0 is the input, (a)@op an operation on a, and a skip on a is a. With `zero`, #
+    stands for what `none`, or an operation on #, gives. The counts of the benchmark hang on this way of writing."""
+    expressions = ["0"]
     for target in range(1, nodes):
         terms = []
         for source in range(target):
             op, before = ops[source, target], expressions[source]
-            if zero and (op == NONE or before == "0"):
-                terms.append("0")
+            if zero and (op == NONE or before == "#"):
+                terms.append("#")
             else:
-                terms.append(before if op == SKIP else f"{op}({before})")
+                terms.append(before if op == SKIP else f"({before})@{op}")
         expressions.append("+".join(sorted(terms)))
     return expressions[-1]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from spaces.checks import Fields, unknown
-from spaces.values import Value, kind, show, token
+from spaces.values import Value, kind, listing, show, token
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Subset:
             return self.default
         given = read.raw(field)
         if not isinstance(given, list | tuple):
-            read.wrong(field, f"must be a list of {self.about}, got {kind(given)}")
+            read.wrong(field, f"must be a list of texts or numbers such as [{show(self.known[0])}], got {kind(given)}")
             return self.default
         if not given:
-            read.wrong(field, f"needs at least one of its {self.about}")
+            read.wrong(field, f"needs at least one {self.about}")
             return self.default
         sound = chosen(given, self.known, read, field, noun=self.about)
         return self.default if sound is None else sound
@@ -78,7 +78,9 @@ def chosen(
     for index, value in enumerate(given):
         message = None
         if not isinstance(value, bool | int | float | str) or token(value) not in tokens:
-            message = unknown(f"one of the {noun}:", value, [str(each) for each in known])
+            texts = [each for each in known if isinstance(each, str)]
+            numbers = f"must be one of {listing(known)}, got {show(value)}"
+            message = unknown(noun, value, texts) if len(texts) == len(known) else numbers
         elif first.setdefault(token(value), index) != index:
             message = f"repeats {first[token(value)]}, {show(value)}"
         if message is not None:

@@ -1,0 +1,132 @@
+"""NASNet (Zoph et al. 2018): a normal and a reduction cell of blocks; each joins two operations on two earlier states.
+
+Names, for `kind` in normal, reduce and block 2, 3, ... (states 0 and 1 are the outputs of the two cells before):
+`cell.<kind>.<block>.input0` and `.input1`, the states, which may be the same; `.op0` and `.op1`, the operations on
+them; `.combine`, how the results are joined. The cell's output concatenates the states that no block uses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces.architectures.base import Architecture, Gene
+from spaces.architectures.graphs import CONCAT, Edge, Graph
+from spaces.architectures.options import Count, Subset
+from spaces.architectures.relabeling import Block, relabeled
+from spaces.values import Config, Value
+
+OPS = (
+    "skip_connect",
+    "conv_1x3_3x1",
+    "conv_1x7_7x1",
+    "dil_conv_3x3",
+    "avg_pool_3x3",
+    "max_pool_3x3",
+    "max_pool_5x5",
+    "max_pool_7x7",
+    "conv_1x1",
+    "conv_3x3",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+)
+COMBINE = ("add", "concat")
+KINDS = ("normal", "reduce")
+MAX_TEXT = 20_000
+_EDGE = r"(\w+)~(\d{1,3})"
+_BLOCK = re.compile(rf"(\w+)\({_EDGE},\s*{_EDGE}\)")
+
+
+@dataclass(frozen=True)
+class NasNet(Architecture):
+    """`nodes` counts the blocks of a cell."""
+
+    nodes: int = 5
+    ops: tuple[str, ...] = OPS
+    combine: tuple[str, ...] = COMBINE
+
+    preset: ClassVar[str] = "nasnet"
+    options: ClassVar[Mapping[str, Count | Subset]] = {
+        "nodes": Count(5, 1, 6, "blocks of a cell"),
+        "ops": Subset(OPS, "operation", r"\w+\.\d+\.op[01]"),
+        "combine": Subset(COMBINE, "way to join", r"\w+\.\d+\.combine"),
+    }
+
+    def _genes(self) -> tuple[Gene, ...]:
+        genes = []
+        for kind in KINDS:
+            for block in range(2, 2 + self.nodes):
+                prefix = f"{kind}.{block}"
+                genes += [Gene(f"{prefix}.input{which}", tuple(map(str, range(block)))) for which in (0, 1)]
+                genes += [Gene(f"{prefix}.op{which}", self.ops) for which in (0, 1)]
+                genes.append(Gene(f"{prefix}.combine", self.combine))
+        return tuple(genes)
+
+    @classmethod
+    def _counts(cls, rests: Sequence[str]) -> dict[str, int]:
+        blocks = [int(match[1]) for rest in rests if (match := re.fullmatch(r"\w+\.(\d{1,3})\.\w+", rest))]
+        return {"nodes": max(blocks, default=1) - 1}
+
+    def cells(self, config: Config) -> dict[str, list[Block]]:
+        """By kind, its blocks: two (op, state) each, and how they are joined."""
+        values = self.values(config)
+
+        def block(prefix: str) -> Block:
+            edges = [(str(values[f"{prefix}.op{which}"]), int(values[f"{prefix}.input{which}"])) for which in (0, 1)]
+            return Block(tuple(edges), str(values[f"{prefix}.combine"]))
+
+        return {kind: [block(f"{kind}.{node}") for node in range(2, 2 + self.nodes)] for kind in KINDS}
+
+    def genotype(self, config: Config) -> str:
+        """Written as normal=add(sep_conv_3x3~0,skip_connect~1)+concat(...);reduce=..., the blocks in their order."""
+        return _written(self.cells(config))
+
+    def _values_of(self, genotype: str) -> dict[str, Value]:
+        example = "it is written as normal=add(sep_conv_3x3~0,skip_connect~1)+...;reduce=..."
+        parts = [part.split("=") for part in genotype.split(";")] if len(genotype) <= MAX_TEXT else []
+        if [part[0].strip() for part in parts] != list(KINDS) or any(len(part) != 2 for part in parts):
+            raise ValueError(example)
+        values: dict[str, Value] = {}
+        for kind, text in zip(KINDS, (part[1] for part in parts), strict=True):
+            blocks = [_BLOCK.fullmatch(block.strip()) for block in text.split("+")]
+            if len(blocks) != self.nodes:
+                raise ValueError(f"its {kind} cell has {len(blocks)} blocks, this space has {self.nodes}")
+            for node, match in enumerate(blocks, start=2):
+                if match is None:
+                    raise ValueError(f"block {node} of its {kind} cell cannot be read; {example}")
+                combine, op0, state0, op1, state1 = match.groups()
+                values |= {f"{kind}.{node}.input0": state0, f"{kind}.{node}.input1": state1}
+                values |= {f"{kind}.{node}.op0": op0, f"{kind}.{node}.op1": op1, f"{kind}.{node}.combine": combine}
+        return values
+
+    def canonical(self, config: Config) -> str:
+        """The genotype with the edges of each block in order, and its blocks numbered anew as in DARTS. Equal cells
+        differ in the order of blocks and edges alone, that is, of channels."""
+        return _written({kind: relabeled(blocks, 2) for kind, blocks in self.cells(config).items()})
+
+    def graphs(self, config: Config) -> tuple[Graph, ...]:
+        """A node per block; the two edges of a block may be parallel."""
+        output = 2 + self.nodes
+        graphs = []
+        for kind, blocks in self.cells(config).items():
+            labels = ("c[k-2]", "c[k-1]", *(f"{n} {block.combine}" for n, block in enumerate(blocks, 2)), "output")
+            edges = [Edge(state, node, op) for node, block in enumerate(blocks, start=2) for op, state in block.edges]
+            joins = [Edge(node, output, CONCAT) for node in loose(blocks)]
+            graphs.append(Graph(kind, labels, 2, (*edges, *joins), self.ops))
+        return tuple(graphs)
+
+
+def loose(blocks: Sequence[Block]) -> list[int]:
+    """The states that no block uses, the inputs aside: what the output concatenates."""
+    used = {state for block in blocks for _, state in block.edges}
+    return [state for state in range(2, 2 + len(blocks)) if state not in used]
+
+
+def _written(cells: Mapping[str, Sequence[Block]]) -> str:
+    def block(each: Block) -> str:
+        return f"{each.combine}({','.join(f'{op}~{state}' for op, state in each.edges)})"
+
+    return ";".join(f"{kind}={'+'.join(block(each) for each in blocks)}" for kind, blocks in cells.items())
