@@ -78,7 +78,7 @@ def to_json() -> dict[str, Any]:
         "name": NAME,
         "summary": "Chooses by space, budget, fidelity, priors, objectives and parallelism, and says why.",
         "paper": "none: the choice rests on the benchmarks of this project",
-        "needs": {"fidelity": False, "prior": False},
+        "needs": {"fidelity": False, "prior": False, "architecture": False},
         "serves": {"conditions": True, "several_metrics": True, "parallelism": True},
         "options": [],
         "chooses": [{"condition": condition, "algorithm": name} for condition, name in TABLE],

@@ -92,11 +92,20 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """Values of some parameters that a supernet's run came upon; the higher its `score`, the more it promises."""
+
+    config: Config
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended.
 
     `losses` holds one finite number per objective, minimised; empty unless the run succeeded. `bounded` are the values
-    of the metrics that have bounds, and `violation` is by how much they break them, in total; 0 is feasible.
+    of the metrics that have bounds, and `violation` is by how much they break them, in total; 0 is feasible. The run of
+    a supernet has no losses: it succeeds with what it has `found`, the best first.
     """
 
     state: RunState
@@ -104,6 +113,7 @@ class Outcome:
     failure: str | None = None
     violation: float = 0.0
     bounded: tuple[float, ...] = ()
+    found: tuple[Found, ...] = ()
 
     @property
     def ranking(self) -> tuple[float, ...]:

@@ -25,6 +25,7 @@ from search.stopping.table import STOPPING_RULES, StoppingRule
 from search.streams import Streams
 from search.warm_start import informed
 from spaces import InvalidInput, Problem, Space, lint
+from spaces.architectures import OneShot, of_space
 from spaces.checks import unknown
 from spaces.errors import Path
 from spaces.values import listing, show
@@ -294,6 +295,9 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         example = '"prior": {"mode": 0.01, "confidence": "medium"}'
         message = f"needs a prior on at least one parameter, such as {example} with the value that you would try first"
         yield ("space", "parameters"), message
+    if algorithm.needs_architecture and not isinstance(of_space(space), OneShot):
+        example = '{"name": "cell", "type": "cell", "preset": "nas-bench-201"}'
+        yield ("space", "parameters"), f"needs an architecture that a supernet can hold, such as {example}"
     for index, parameter in enumerate(space.parameters):
         if parameter.when is not None and not algorithm.conditions:
             yield ("space", "parameters", index, "when"), "needs parameters without conditions"

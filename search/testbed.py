@@ -12,8 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from search.algorithms import ALGORITHMS
 from search.history import Outcome, Run, RunState
 from search.streams import stream
+
+ANYWHERE = tuple(name for name, row in ALGORITHMS.items() if not row.one_shot)
+"""The algorithms that serve any space that has the fidelity or the priors they need: all but those of a supernet."""
 
 LIGHT: Mapping[str, Mapping[str, Any]] = {
     "gp": {"initial": 9, "candidates": 20, "climbs": 1},

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.algorithms import densities, halving, models, plain, populations, through_optuna
+from search.algorithms import densities, halving, models, one_shot, plain, populations, through_optuna
 from search.algorithms.row import Algorithm as Algorithm
 
 ALGORITHMS: Mapping[str, Algorithm] = {
-    row.name: row for module in (plain, halving, densities, populations, models, through_optuna) for row in module.ROWS
+    row.name: row
+    for module in (plain, halving, densities, populations, models, through_optuna, one_shot)
+    for row in module.ROWS
 }
 """All algorithms, by name."""

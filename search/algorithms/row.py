@@ -25,6 +25,8 @@ class Algorithm:
 
     `needs_fidelity`: a fidelity axis is required (an algorithm without the need runs everything to its maximum).
     `needs_prior`: some parameter must have a prior.
+    `needs_architecture`: the space must have an architecture that a supernet can hold.
+    `one_shot`: its first run ranks the configs that are trained after it.
     `conditions`, `several_metrics`, `pending`: it serves conditional parameters, ranks by more than one metric, decides
     while runs are open.
     `synchronous`: its slots do not depend on the order in which runs end. `learns`: its configs depend on results.
@@ -42,6 +44,8 @@ class Algorithm:
     options: tuple[Option, ...] = ()
     needs_fidelity: bool = False
     needs_prior: bool = False
+    needs_architecture: bool = False
+    one_shot: bool = False
     conditions: bool = True
     several_metrics: bool = False
     pending: bool = True
@@ -67,7 +71,11 @@ class Algorithm:
             "name": self.name,
             "summary": self.summary,
             "paper": self.paper,
-            "needs": {"fidelity": self.needs_fidelity, "prior": self.needs_prior},
+            "needs": {
+                "fidelity": self.needs_fidelity,
+                "prior": self.needs_prior,
+                "architecture": self.needs_architecture,
+            },
             "serves": {
                 "conditions": self.conditions,
                 "several_metrics": self.several_metrics,

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from search import ALGORITHMS, Ended, History, Optimizer, Outcome, RunState, StudySpec, ask_many
+from search import Ended, History, Optimizer, Outcome, RunState, StudySpec, ask_many
 from search.simulation import simulate
 from search.streams import stream
-from search.testbed import LIGHT, affordable
+from search.testbed import ANYWHERE, LIGHT, affordable
 
 CONDITIONAL = {
     "parameters": [
@@ -40,7 +40,7 @@ POINT = {
 }
 FIDELITY = {"name": "epochs", "low": 1, "high": 9}
 
-every_algorithm = pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+every_algorithm = pytest.mark.parametrize("algorithm", ANYWHERE)
 
 
 def study(algorithm, space=CONDITIONAL, seed=0, **budget):

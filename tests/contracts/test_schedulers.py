@@ -5,6 +5,7 @@ import pytest
 from search import ALGORITHMS, Added, Done, Ended, History, Outcome, Run, RunState, StudySpec, Wait, ask, ask_many
 from search.simulation import simulate
 from search.streams import stream
+from search.testbed import ANYWHERE
 
 SPACE = {
     "parameters": [
@@ -21,12 +22,12 @@ OPTIONS = {
     "optuna-gp": {"startup": 1000},
 }
 
-every_algorithm = pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+every_algorithm = pytest.mark.parametrize("algorithm", ANYWHERE)
 every_synchronous_one = pytest.mark.parametrize(
-    "algorithm", [name for name, row in ALGORITHMS.items() if row.synchronous]
+    "algorithm", [name for name in ANYWHERE if ALGORITHMS[name].synchronous]
 )
 every_one_in_fixed_order = pytest.mark.parametrize(
-    "algorithm", [name for name, row in ALGORITHMS.items() if row.synchronous and not row.learns]
+    "algorithm", [n for n in ANYWHERE if ALGORITHMS[n].synchronous and not ALGORITHMS[n].learns]
 )
 every_crew = pytest.mark.parametrize("workers", [1, 4, 16])
 

@@ -22,7 +22,7 @@ from search import (
 )
 from search.simulation import simulate
 from search.streams import stream
-from search.testbed import LIGHT
+from search.testbed import ANYWHERE, LIGHT
 from spaces import InvalidInput
 
 SPACE = {
@@ -42,8 +42,8 @@ SOURCE = {
     + [{"config": {"x": 0.9, "kind": "a", "y": 7}, "loss": None}],
 }
 
-every_algorithm = pytest.mark.parametrize("algorithm", list(ALGORITHMS))
-every_one_with_replicates = pytest.mark.parametrize("algorithm", [n for n, row in ALGORITHMS.items() if not row.forks])
+every_algorithm = pytest.mark.parametrize("algorithm", ANYWHERE)
+every_one_with_replicates = pytest.mark.parametrize("algorithm", [n for n in ANYWHERE if not ALGORITHMS[n].forks])
 every_crew = pytest.mark.parametrize("workers", [1, 4])
 
 
@@ -86,7 +86,7 @@ def folds_again(spec, history):
         kept.append(event)
 
 
-@pytest.mark.parametrize("algorithm", [n for n, row in ALGORITHMS.items() if row.forks])
+@pytest.mark.parametrize("algorithm", [n for n in ANYWHERE if ALGORITHMS[n].forks])
 def test_replicates_are_refused_where_no_config_alone_made_a_result(algorithm):
     with pytest.raises(InvalidInput, match="has none: a replicate trains one config from scratch"):
         study(algorithm, replicates={"max": 2})
@@ -152,7 +152,7 @@ def test_nothing_but_infeasible_results_does_not_stop_the_search(algorithm):
     assert judged(spec, history, best(spec, history)).violation > 0
 
 
-@pytest.mark.parametrize("algorithm", [name for name, row in ALGORITHMS.items() if row.several_metrics])
+@pytest.mark.parametrize("algorithm", [name for name in ANYWHERE if ALGORITHMS[name].several_metrics])
 @every_crew
 def test_runs_are_stopped_in_a_study_of_several_metrics(algorithm, workers):
     spec = StudySpec.from_json(

@@ -23,7 +23,7 @@ from search import (
 from search.observations import CANCELLED, SUCCEEDED, observations
 from search.replay import Record, Verified, verify
 from search.streams import stream
-from search.testbed import LIGHT, affordable
+from search.testbed import ANYWHERE, LIGHT, affordable
 
 SPACE = {
     "parameters": [
@@ -45,11 +45,11 @@ SOON = {
 }
 """Options with which algorithms learn from a few trials."""
 
-every_algorithm = pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+every_algorithm = pytest.mark.parametrize("algorithm", ANYWHERE)
 every_one_with_several_metrics = pytest.mark.parametrize(
-    "algorithm", [name for name, row in ALGORITHMS.items() if row.several_metrics]
+    "algorithm", [name for name in ANYWHERE if ALGORITHMS[name].several_metrics]
 )
-every_one_without_forks = pytest.mark.parametrize("algorithm", [n for n, row in ALGORITHMS.items() if not row.forks])
+every_one_without_forks = pytest.mark.parametrize("algorithm", [n for n in ANYWHERE if not ALGORITHMS[n].forks])
 
 
 def study(algorithm, metrics=(LOSS,), **more):

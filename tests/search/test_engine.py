@@ -22,6 +22,7 @@ from search import (
 from search.actions import Evaluate
 from search.history import Slot
 from search.simulation import simulate
+from search.testbed import ANYWHERE
 from spaces import InvalidInput
 
 FIDELITY = {"name": "epochs", "low": 1, "high": 9}
@@ -43,7 +44,7 @@ def succeed(run):
     return Outcome(RunState.SUCCEEDED, (float(run.config["x"]),))
 
 
-@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+@pytest.mark.parametrize("algorithm", ANYWHERE)
 def test_max_runs_is_exact_and_final_at_once(algorithm):
     spec, history = study(algorithm, max_runs=5), History()
     runs, answer = ask_many(spec, history, 100)
@@ -125,7 +126,7 @@ def test_target_counts_at_the_maximum_fidelity_only():
     assert [run.fidelity for run in history.runs] == [1] * 9 + [3] * 3 + [9]
 
 
-@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+@pytest.mark.parametrize("algorithm", ANYWHERE)
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_finite_space_is_tried_once_and_ends_exhausted(algorithm, workers):
     parameters = [{"name": "x", "type": "int", "low": 1, "high": 5, "prior": {"mode": 3}}]

@@ -24,7 +24,7 @@ from search import (
     spent,
 )
 from search.streams import stream
-from search.testbed import LIGHT
+from search.testbed import ANYWHERE, LIGHT
 
 SPACE = {
     "parameters": [
@@ -60,7 +60,7 @@ REPORTS = [
     None,
 ]
 
-every_algorithm = pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+every_algorithm = pytest.mark.parametrize("algorithm", ANYWHERE)
 
 
 def study(algorithm, **more):

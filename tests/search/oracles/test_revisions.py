@@ -5,7 +5,6 @@ import json
 import pytest
 
 from search import (
-    ALGORITHMS,
     Added,
     Ended,
     History,
@@ -23,7 +22,7 @@ from search.revision import carried
 from search.schedulers.brackets import OUTSIDE
 from search.simulation import simulate
 from search.streams import stream
-from search.testbed import LIGHT
+from search.testbed import ANYWHERE, LIGHT
 from spaces import Add, AddChoice, Drop, Freeze, Space, Widen, revise
 from spaces.parameters import Float
 
@@ -50,7 +49,7 @@ SOON = {
     **{name: {"population": 4} for name in ("evolution", "neuroevolution", "nsga2", "pbt")},
     "local": {"initial": 3},
 }
-every_algorithm = pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+every_algorithm = pytest.mark.parametrize("algorithm", ANYWHERE)
 
 
 def study(algorithm, space, **budget):

@@ -31,7 +31,11 @@ def test_algorithms(api: httpx.Client) -> None:
     assert items[1:] == [row.to_json() for row in ALGORITHMS.values()]
     assert items[0]["name"] == "auto"
     assert {line["algorithm"] for line in items[0]["chooses"]} <= set(ALGORITHMS)
-    assert next(item for item in items if item["name"] == "priorband")["needs"] == {"fidelity": True, "prior": True}
+    assert next(item for item in items if item["name"] == "priorband")["needs"] == {
+        "fidelity": True,
+        "prior": True,
+        "architecture": False,
+    }
 
 
 def test_stopping_rules(api: httpx.Client) -> None:

@@ -1,0 +1,115 @@
+"""Whether a supernet's ranking says how good architectures are that are trained by themselves.
+
+The rank correlation between the scores in the supernet and the results of the same configs trained alone, with an
+interval. Where it is low, the order of the ranking is close to chance, and the best of it is no better advice than any
+other: then nothing is recommended on its strength (A. Yang et al. 2020, NAS evaluation is frustratingly hard; Y. Zhang
+et al. 2020, Deeper insights into weight sharing).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from search.history import History, RunState
+from search.results import judged
+from search.schedulers.one_shot import RANKED
+from search.spec import StudySpec
+from search.streams import stream
+
+LEAST = 5  # fewer pairs say nothing
+ENOUGH = 20  # with fewer the interval is wide
+TRUSTED = 0.3  # Kendall's tau from which on a ranking is taken for more than chance
+RESAMPLES = 1000
+LEVEL = 0.95
+
+Verdict = Literal["trusted", "withheld", "unknown"]
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One config: its place in the ranking (from 1), its score there, and the first metric of its own training."""
+
+    trial: int
+    rank: int
+    score: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """From -1 to 1, with the bounds of a 95 % interval by resampling the pairs."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """`kendall` (tau-b) and `spearman` are None where there are too few pairs, or all of one kind are equal."""
+
+    pairs: tuple[Pair, ...]
+    kendall: Correlation | None
+    spearman: Correlation | None
+    verdict: Verdict
+    reason: str
+
+
+def trust(study: StudySpec, history: History) -> Trust | None:
+    """None where nothing was ranked."""
+    pairs = tuple(_pairs(study, history))
+    if not pairs and not any(run.kind == "supernet" for run in history.runs):
+        return None
+    if len(pairs) < LEAST:
+        reason = f"{len(pairs)} of the ranked configs were trained by themselves; {LEAST} are needed to compare"
+        return Trust(pairs, None, None, "unknown", reason)
+    scores = np.array([pair.score for pair in pairs])
+    goods = -study.metrics[0].sign * np.array([pair.value for pair in pairs])
+    rng = stream(study.seed, len(pairs), "trust")
+    draws = rng.integers(len(pairs), size=(RESAMPLES, len(pairs)))
+    kendall = _correlation(lambda a, b: stats.kendalltau(a, b).statistic, scores, goods, draws)
+    spearman = _correlation(lambda a, b: stats.spearmanr(a, b).statistic, scores, goods, draws)
+    if kendall is None:
+        return Trust(pairs, None, None, "unknown", "all scores, or all results, are equal")
+    wide = "" if len(pairs) >= ENOUGH else f"; {len(pairs)} pairs are few, {ENOUGH} would tell more"
+    told = f"Kendall's tau {kendall.value:.2f} (95 %: {kendall.low:.2f} to {kendall.high:.2f})"
+    if kendall.value < TRUSTED:
+        reason = f"{told}, below {TRUSTED:g}: the ranking is close to chance, go by the trainings alone{wide}"
+        return Trust(pairs, kendall, spearman, "withheld", reason)
+    return Trust(pairs, kendall, spearman, "trusted", f"{told}: the ranking says something{wide}")
+
+
+def _pairs(study: StudySpec, history: History) -> Sequence[Pair]:
+    pairs = []
+    for run in history.runs:
+        outcome = history.outcome(run.number)
+        if run.origin.get("rule") != RANKED or run.slot.replicate or outcome is None:
+            continue
+        if outcome.state is RunState.SUCCEEDED:
+            loss = judged(study, history, run.number).losses[0]
+            value = study.metrics[0].sign * loss
+            pairs.append(Pair(run.trial, run.origin["rank"], run.origin["score"], value))
+    return pairs
+
+
+def _correlation(
+    measure: Callable[[Numbers, Numbers], float], scores: Numbers, goods: Numbers, draws: NDArray[np.int64]
+) -> Correlation | None:
+    """None where it is not defined. So are resamples of equal ones, which say nothing of the interval."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.ConstantInputWarning)
+        value = float(measure(scores, goods))
+        again = np.array([measure(scores[draw], goods[draw]) for draw in draws], dtype=np.float64)
+    if np.isnan(value):
+        return None
+    edge = 100 * (1 - LEVEL) / 2
+    low, high = np.nanpercentile(again, [edge, 100 - edge])
+    return Correlation(value, float(low), float(high))

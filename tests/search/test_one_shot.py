@@ -1,0 +1,227 @@
+"""One supernet run, then the best of what it ranks; and whether the ranking can be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search import ALGORITHMS, Done, Ended, History, Outcome, RunState, StudySpec, Wait, ask
+from search.by_hand import enqueue
+from search.found import found
+from search.history import Added, Found, Run
+from search.results import Invalid
+from search.schedulers.one_shot import best_first, chosen
+from search.simulation import simulate
+from search.trust import trust
+from spaces import InvalidInput
+from spaces.architectures.nas_bench_201 import NasBench201
+
+CELL = {"name": "cell", "type": "cell", "preset": "nas-bench-201"}
+LR = {"name": "lr", "type": "float", "low": 1e-4, "high": 0.1, "log": True, "default": 0.01}
+ACCURACY = [{"name": "val_accuracy", "direction": "maximize"}]
+OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+ONE_SHOT = [name for name, row in ALGORITHMS.items() if row.one_shot and row.needs_architecture]
+
+
+def study(name: str = "darts", *, fidelity: bool = True, metrics: Any = ACCURACY, **given: Any) -> StudySpec:
+    space: dict[str, Any] = {"parameters": [CELL, LR]}
+    if fidelity:
+        space["fidelity"] = {"name": "epochs", "low": 1, "high": 9}
+    options = {"retrain": 2, "trusted": 3, **given.pop("options", {})}
+    return StudySpec.from_json(
+        {"space": space, "metrics": metrics, "algorithm": {"name": name, **options}, "seed": 3, **given}
+    )
+
+
+def ranking(count: int) -> tuple[Found, ...]:
+    rng = np.random.default_rng(0)
+    edges = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
+    return tuple(
+        Found({f"cell.{edge}": OPS[int(rng.integers(1, 5))] for edge in edges}, 1 - place / count)
+        for place in range(count)
+    )
+
+
+def outcome(run: Run, found_: tuple[Found, ...] = ranking(20), slope: float = 1.0) -> Outcome:
+    if run.kind == "supernet":
+        return Outcome(RunState.SUCCEEDED, found=found_)
+    return Outcome(RunState.SUCCEEDED, (-slope * run.origin.get("score", 0.0),))
+
+
+@pytest.mark.parametrize("name", ONE_SHOT)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_supernet_comes_first_and_then_the_best_and_some_others(name: str, workers: int) -> None:
+    spec = study(name)
+    history = simulate(spec, outcome, workers).history
+    first, *others = history.runs
+    assert (first.kind, first.fidelity, first.config) == ("supernet", 9, spec.space.default())
+    assert [run.origin["rank"] for run in others] == [1, 2, 3, 11, 20]
+    assert all(run.config == {**first.config, **ranking(20)[run.origin["rank"] - 1].config} for run in others)
+    answer = ask(spec, history)
+    assert isinstance(answer, Done)
+    assert "5 of the configs that it ranked" in answer.detail
+
+
+def test_nothing_is_started_while_the_supernet_is_trained() -> None:
+    spec, history = study(parallelism=4), History()
+    run = ask(spec, history)
+    assert isinstance(run, Run)
+    history.append(Added(run))
+    assert isinstance(ask(spec, history), Wait)
+    history.append(Ended(0, Outcome(RunState.FAILED, failure="oom")))
+    answer = ask(spec, history)
+    assert isinstance(answer, Done)
+    assert "the supernet, failed" in answer.detail
+
+
+def test_the_supernet_leads_nothing_and_takes_no_point() -> None:
+    spec = study()
+    history = simulate(spec, outcome).history
+    board = history.runs[1:]
+    assert trust(spec, history) is not None
+    assert all(run.kind == "train" for run in board)
+
+
+def test_enqueued_configs_are_tried_without_waiting_for_it() -> None:
+    spec, history = study(), History()
+    wish = {**spec.space.default(), "cell.0-1": "nor_conv_3x3"}
+    history.append(enqueue(spec, history, wish))
+    run = ask(spec, history)
+    assert isinstance(run, Run)
+    assert (run.kind, run.config) == ("train", wish)
+
+
+def test_the_budget_ends_it_early() -> None:
+    played = simulate(study(budget={"max_runs": 3}), outcome)
+    assert len(played.history.runs) == 3
+    with pytest.raises(InvalidInput, match="must be at least 9"):
+        study(budget={"max_fidelity": 8})
+
+
+@pytest.mark.parametrize(
+    ("count", "retrain", "trusted", "places"),
+    [
+        (20, 2, 3, [0, 1, 2, 10, 19]),
+        (3, 5, 5, [0, 1, 2]),
+        (4, 2, 5, [0, 1, 2, 3]),
+        (1, 1, 1, [0]),
+        (9, 3, 0, [0, 1, 2]),
+    ],
+)
+def test_what_is_chosen_of_a_ranking(count: int, retrain: int, trusted: int, places: list[int]) -> None:
+    assert list(chosen(count, retrain, trusted)) == places
+
+
+def test_equal_scores_keep_their_order() -> None:
+    same = [Found({"cell.0-1": op}, 0.5) for op in OPS]
+    assert best_first(same) == tuple(same)
+
+
+def test_a_space_without_an_architecture_is_refused_with_advice() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        StudySpec.from_json({"space": {"parameters": [LR]}, "metrics": ACCURACY, "algorithm": {"name": "darts"}})
+    (problem,) = refused.value.problems
+    assert problem.path == ("space", "parameters")
+    assert '"preset": "nas-bench-201"' in problem.message
+    assert '"tpe"' in problem.message
+
+
+def test_a_recipe_beside_the_architecture_keeps_its_defaults_and_is_told_so() -> None:
+    advice = {problem.path: problem.message for problem in study().advice}
+    (index,) = (i for i, parameter in enumerate(study().space) if parameter.name == "lr")
+    assert "keeps its default" in advice["space", "parameters", index]
+
+
+@pytest.mark.parametrize(
+    ("details", "message"),
+    [
+        (None, "ends with a ranking"),
+        ({"ranking": []}, "ends with a ranking"),
+        ({"ranking": [{"score": 1}]}, "ranking[0] is no object with a config"),
+        ({"ranking": [{"config": {"cell.0-1": "none"}, "score": float("nan")}]}, "ranking[0] has the score"),
+        ({"ranking": [{"config": {"cell.0-1": "sep_conv"}, "score": 1}]}, "ranking[0] is no config of the space"),
+    ],
+)
+def test_details_that_are_no_ranking_are_a_failure(details: Any, message: str) -> None:
+    spec = study()
+    refused = found(spec, spec.space.default(), details)
+    assert isinstance(refused, Invalid)
+    assert message in refused.message
+
+
+def test_details_are_read_with_the_best_first() -> None:
+    spec = study()
+    read = found(
+        spec,
+        spec.space.default(),
+        {"ranking": [{"config": {"cell.0-1": op}, "score": score} for op, score in zip(OPS, range(5), strict=True)]},
+    )
+    assert isinstance(read, Outcome)
+    assert [each.config["cell.0-1"] for each in read.found] == list(reversed(OPS))
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(1.0, "trusted"), (-1.0, "withheld")])
+def test_a_ranking_is_trusted_as_far_as_trainings_agree(slope: float, verdict: str) -> None:
+    spec = study(options={"retrain": 4, "trusted": 8})
+    history = simulate(spec, lambda run: outcome(run, slope=slope)).history
+    told = trust(spec, history)
+    assert told is not None
+    assert told.kendall is not None
+    assert told.spearman is not None
+    assert told.kendall.value == pytest.approx(slope)
+    assert told.spearman.value == pytest.approx(slope)
+    assert told.verdict == verdict
+    assert [pair.rank for pair in told.pairs] == [run.origin["rank"] for run in history.runs[1:]]
+
+
+def test_the_oracle_of_two_swapped_ranks() -> None:
+    spec = study(options={"retrain": 5, "trusted": 0})
+    values = dict(zip(range(1, 6), (1, 3, 2, 4, 5), strict=True))
+
+    def swapped(run: Run) -> Outcome:
+        if run.kind == "supernet":
+            return Outcome(RunState.SUCCEEDED, found=ranking(5))
+        return Outcome(RunState.SUCCEEDED, (float(values[run.origin["rank"]]),))
+
+    told = trust(spec, simulate(spec, swapped).history)
+    assert told is not None
+    assert told.kendall is not None
+    assert told.spearman is not None
+    assert told.kendall.value == pytest.approx(0.8)
+    assert told.spearman.value == pytest.approx(0.9)
+    assert told.kendall.low < 0.8 < told.kendall.high + 1e-12
+
+
+def test_random_scores_are_not_trusted() -> None:
+    spec = study(options={"retrain": 100, "trusted": 0})
+    rng = np.random.default_rng(1)
+
+    def random(run: Run) -> Outcome:
+        if run.kind == "supernet":
+            return Outcome(RunState.SUCCEEDED, found=ranking(100))
+        return Outcome(RunState.SUCCEEDED, (float(rng.random()),))
+
+    told = trust(spec, simulate(spec, random).history)
+    assert told is not None
+    assert told.kendall is not None
+    assert abs(told.kendall.value) < 0.2
+    assert told.verdict == "withheld"
+
+
+def test_few_pairs_and_equal_ones_say_nothing() -> None:
+    few = study(options={"retrain": 2, "trusted": 0})
+    told = trust(few, simulate(few, outcome).history)
+    assert told is not None
+    assert (told.verdict, told.kendall) == ("unknown", None)
+    equal = study(options={"retrain": 8, "trusted": 0})
+    told = trust(equal, simulate(equal, lambda run: outcome(run, slope=0.0)).history)
+    assert told is not None
+    assert told.verdict == "unknown"
+    assert trust(study("darts"), History()) is None
+
+
+def test_architecture_parameters_are_recognised() -> None:
+    assert isinstance(study().space.parameters[0].default_value, str)
+    assert NasBench201.preset == "nas-bench-201"
