@@ -18,7 +18,7 @@ from service.repositories.runs import RunRow
 from service.store import Store
 from service.tracking import Tracked, restore_fidelity
 from workers.objectives import runs_on_pool
-from workers.protocol import Assignment, Limits, Resources
+from workers.protocol import Assignment, Limits, Resources, Supernet
 
 MEGABYTE = 2**20
 
@@ -109,6 +109,7 @@ class Engagement:
         """
         fidelity = self.spec.space.fidelity
         value = restore_fidelity(self.spec, row.run.fidelity)
+        supernet = self._supernet() if row.run.kind == "supernet" else None
         return Assignment(
             key=key,
             objective=self.objective if store is None else objective_for_worker(self.objective, store),
@@ -118,11 +119,16 @@ class Engagement:
             resume_from=resume_from,
             checkpoint=checkpoint,
             task="train" if checkpoint else "test",
+            supernet=supernet,
             resources=self.resources,
             limits=self.limits,
             log=log_path(store, self.study_id, row.run.number, row.run.attempts) if store and self.logs else None,
             store=store.url if store and not store.local else None,
         )
+
+    def _supernet(self) -> Supernet:
+        algorithm = self.spec.algorithm
+        return Supernet(algorithm.name, algorithm.options, self.spec.space.to_json())
 
 
 def engage(study: Study, tracked: Tracked) -> Engagement:

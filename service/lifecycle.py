@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.history import RunState
+from service.architectures import transferred
 from service.database import Session
 from service.datasets.references import resolved_dataset
 from service.jobs.checks import add_checks
@@ -70,6 +71,7 @@ def draft_study(session: Session, payload: Mapping[str, Any], project_id: int, *
             given["objective"] = {key: value for key, value in given["objective"].items() if key != "dataset"}
     known = {problem.path for problem in problems}  # of what is missing now
     try:
+        given["space"] = transferred(Studies(session, project_id), given["space"])
         written = written_out(given)
     except InvalidInput as error:
         rest = check({key: value for key, value in given.items() if key != "space"})

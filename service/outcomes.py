@@ -11,8 +11,9 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
-from search import Invalid, contenders, judge, reported, should_stop
-from search.history import Ended, RunState
+from search import Invalid, contenders, reported, should_stop
+from search.found import verdict
+from search.history import Config, Ended, RunState
 from service.checkpoints import UPLOADED, Checkpoints, is_of_pool
 from service.database import Session
 from service.engagement import training_seed
@@ -27,7 +28,7 @@ from service.repositories.runs import Held, Runs
 from service.repositories.standings import Standings
 from service.retries import ENDS, RetryPolicy
 from service.states import AttemptState
-from service.tracking import Tracked, outcome
+from service.tracking import Tracked, kind_of, outcome
 from workers.jobs import MEMBERS, kinds_of
 from workers.protocol import Cost, FailureClass, Report, Result
 
@@ -167,18 +168,22 @@ class Outcomes:
             self.events.move_run(self.study, run, RunState.STOPPED, run.stopped_by or {"rule": rule})
             self._end(run)
             return
-        self._judge(run, result.metrics)
+        self._judge(run, result.metrics, result.details)
         if run.attempts > 1 and run.state == RunState.SUCCEEDED:
             self._given_up += [UPLOADED + key for key in self.artifacts.drop_superseded(run)]
 
-    def _judge(self, run: Run, metrics: Mapping[str, float]) -> None:
-        verdict = judge(self.tracked.spec, metrics)
-        if isinstance(verdict, Invalid):
-            self._fail(run, verdict.failure, verdict.message)
+    def _judge(self, run: Run, metrics: Mapping[str, float], details: Mapping[str, Any] | None = None) -> None:
+        kind, config = kind_of(run.kind), self._config(run)
+        judged = verdict(self.tracked.spec, kind, config, metrics, details)
+        if isinstance(judged, Invalid):
+            self._fail(run, judged.failure, judged.message)
             return
         run.metrics = finite(metrics)
-        run.value = metrics[self.tracked.spec.metrics[0].name]
-        run.violation = verdict.violation
+        if kind == "supernet":
+            run.details = dict(details or {})
+        else:
+            run.value = metrics[self.tracked.spec.metrics[0].name]
+            run.violation = judged.violation
         data = {"metrics": run.metrics, "fidelity": run.fidelity}
         if run.stopped_by is not None:
             data["stopped_by"] = run.stopped_by
@@ -270,7 +275,7 @@ class Outcomes:
         self._end(run)
 
     def _end(self, run: Run) -> None:
-        self.tracked.history.append(Ended(run.number, outcome(self.tracked.spec, run)))
+        self.tracked.history.append(Ended(run.number, outcome(self.tracked.spec, run, self._config(run))))
         self._ended = True
         if (attempt := self.attempt(run)) is not None:
             self._give_up_attempts(attempt)
@@ -280,6 +285,9 @@ class Outcomes:
         if attempt.checkpoint is not None and is_of_pool(attempt.checkpoint):
             self._given_up.append(attempt.checkpoint)
             attempt.checkpoint = attempt.checkpoint_step = None
+
+    def _config(self, run: Run) -> Config:
+        return self.tracked.history.runs[run.number].config
 
     def _give_up_checkpoints(self) -> None:
         """Of the runs that nobody will go on from: what was continued, and at the top all but the contenders."""

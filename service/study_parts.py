@@ -128,45 +128,51 @@ _FIDELITY = {
     "type": ["object", "null"],
     "description": "The resource that runs use: name, low, high, type.",
 }
-_SPACE = {
-    "type": "object",
-    "description": "The search space.",
-    "properties": {
-        "parameters": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string"},
-                    "type": {"enum": ["float", "int", "categorical", "bool", "ordinal", "constant"]},
-                },
-                "required": ["name", "type"],
-            },
-        },
-        "fidelity": _FIDELITY,
-    },
-    "required": ["parameters"],
-}
-Space = Annotated[dict[str, Any], WithJsonSchema(_SPACE)]
+
+
+def _space(*more_types: str, **more: Any) -> dict[str, Any]:
+    types = ["float", "int", "categorical", "bool", "ordinal", "constant", *more_types]
+    parameter = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "type": {"enum": types}},
+        "required": ["name", "type"],
+    }
+    return {
+        "type": "object",
+        "description": "The search space.",
+        "properties": {"parameters": {"type": "array", "items": parameter}, "fidelity": _FIDELITY, **more},
+        "required": ["parameters"],
+    }
+
+
+Space = Annotated[dict[str, Any], WithJsonSchema(_space())]
 _PRESET = {"enum": [*PRESETS], "description": "The parameters of the family's preset; those listed change it."}
 _CHANGE = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "remove": {"type": "boolean"}},
     "required": ["name"],
 }
+_ARCHITECTURE_FROM = {
+    "type": "object",
+    "description": "The architecture of another study's trial (its best, if no trial is named), as constants.",
+    "properties": {"study": {"type": "string"}, "trial": {"type": "integer", "minimum": 0}},
+    "required": ["study"],
+    "additionalProperties": False,
+}
 SpaceGiven = Annotated[
     dict[str, Any],
     WithJsonSchema(
         {
-            "description": "The search space, as parameters or as a preset with changes.",
+            "description": "The search space, as parameters (cells are written out) or as a preset with changes.",
             "oneOf": [
-                _SPACE,
+                _space("cell", architecture_from=_ARCHITECTURE_FROM),
                 {
                     "type": "object",
                     "properties": {
                         "preset": _PRESET,
                         "parameters": {"type": "array", "items": _CHANGE},
                         "fidelity": _FIDELITY,
+                        "architecture_from": _ARCHITECTURE_FROM,
                     },
                     "required": ["preset"],
                 },

@@ -10,8 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from sys import intern
 
-from search import Invalid, StudySpec, judge, reported
-from search.history import Added, Ended, Enqueued, Event, History, Invalidated, Outcome, RunState, Slot
+from search import Invalid, StudySpec, reported
+from search.found import verdict
+from search.history import (
+    Added,
+    Config,
+    Ended,
+    Enqueued,
+    Event,
+    History,
+    Invalidated,
+    Kind,
+    Outcome,
+    RunState,
+    Slot,
+)
 from search.history import Run as Decision
 from service.database import Session
 from service.models import Json, Run, Study
@@ -49,13 +62,22 @@ class Tracked:
         """What happened after `seq`, in order; with all reports where a stopping rule looks at them."""
         placed: list[tuple[int, int, Event]] = []
         if study.last_event > self.seq:
-            runs = Runs(session)
-            added = runs.added(self.study_id, len(self.history.runs))
+            runs, known = Runs(session), self.history.runs
+            first = len(known)
+            placed += [
+                (run.added_event, 0, Added(decision(self.spec, run, run.config)))
+                for run in runs.added(self.study_id, first)
+            ]
             ended = runs.ended(self.study_id, self.seq)
             enqueued = runs.enqueued(self.study_id, self.seq)
             invalidated = runs.invalidated(self.study_id, self.seq)
-            placed += [(run.added_event, 0, Added(decision(self.spec, run, run.config))) for run in added]
-            placed += [(run.ended_event, 0, Ended(run.number, outcome(self.spec, run))) for run in ended]
+            for run in ended:
+                config: Config = {}
+                if run.kind == "supernet":
+                    added = placed[run.number - first][2] if run.number >= first else Added(known[run.number])
+                    assert isinstance(added, Added), "runs come in the order of their numbers"
+                    config = added.run.config
+                placed.append((run.ended_event, 0, Ended(run.number, outcome(self.spec, run, config))))
             placed += [(wish.event, 0, Enqueued(wish.number, wish.config)) for wish in enqueued]
             placed += [(trial.invalidated_event or 0, 0, Invalidated(trial.number)) for trial in invalidated]
         if self.spec.algorithm.stop:
@@ -85,10 +107,14 @@ def decision(spec: StudySpec, run: Begun | Run, config: Json) -> Decision:
         trial=run.trial,
         config=_interned(config),
         slot=Slot(run.bracket, run.rung, restore_fidelity(spec, run.fidelity), run.replicate),
-        kind="supernet" if run.kind == "supernet" else "train",
+        kind=kind_of(run.kind),
         origin=_interned(run.origin),
         resume_from=run.resume_from,
     )
+
+
+def kind_of(stored: str) -> Kind:
+    return "supernet" if stored == "supernet" else "train"
 
 
 def _interned(values: Json) -> Json:
@@ -96,11 +122,11 @@ def _interned(values: Json) -> Json:
     return {intern(name): intern(value) if type(value) is str else value for name, value in values.items()}
 
 
-def outcome(spec: StudySpec, run: Over | Run) -> Outcome:
-    """What the search makes of an ended run."""
+def outcome(spec: StudySpec, run: Over | Run, config: Config) -> Outcome:
+    """What the search makes of an ended run; its config is read of a supernet's alone."""
     if run.state == RunState.SUCCEEDED:
-        verdict = judge(spec, run.metrics or {})
-        return verdict.outcome if isinstance(verdict, Invalid) else verdict
+        judged = verdict(spec, kind_of(run.kind), config, run.metrics or {}, run.details)
+        return judged.outcome if isinstance(judged, Invalid) else judged
     return Outcome(RunState(run.state), failure=run.failure_class)
 
 

@@ -14,6 +14,7 @@ from service.repositories.runs import RunRow, Runs
 from service.repositories.standings import Leader, Standings
 from service.states import StudyState
 from service.study_parts import Limits, Number, Resources, Retry, plain_number
+from service.tracking import kind_of
 
 
 def study(runs: Runs, row: models.Study) -> schemas.Study:
@@ -125,7 +126,7 @@ def run(row: RunRow) -> schemas.Run:
         number=it.number,
         trial=it.trial,
         state=RunState(it.state),
-        kind="supernet" if it.kind == "supernet" else "train",
+        kind=kind_of(it.kind),
         bracket=it.bracket,
         rung=it.rung,
         replicate=it.replicate,

@@ -76,8 +76,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Supernet:
-    """What a run of kind supernet does: search the architecture of `space` (a space on the wire) by the `method` (a name
-    of the table of algorithms) with its complete `options`."""
+    """What a run of kind supernet does: search the architecture of `space` (on the wire) by the `method`, a name
+    of the table of algorithms, with its complete `options`."""
 
     method: str
     options: Mapping[str, Any]
@@ -90,8 +90,8 @@ class Assignment:
 
     `key` names the attempt within the pool (unique for ever, also the fencing token of its reports).
     `task` is `train` for a run, `test` for the one final evaluation of a checkpoint on the test split, and `job` for
-    what `job` says. `supernet` is set for a run of that kind: then `config` is the recipe's, and the result's details have
-    the ranking that `search.found` reads.
+    what `job` says. `supernet` is set for a run of that kind: then `config` is the recipe's, and the result's details
+    have the ranking that `search.found` reads.
     `fidelity` is `(name, value, maximum)`, cumulative: a resumed training starts at the checkpoint's own step.
     `seed` is the trial's: all its runs share it, so that a continued training equals an uninterrupted one.
     `resume_from` and `checkpoint` are file paths: where to continue from, where to save at the end.

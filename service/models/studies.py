@@ -105,6 +105,7 @@ class Run(Base):
 
     `attempts` counts the attempts so far; the current one has that number. `value` is the first metric and `violation`
     by how much constraints are broken, for ordering. `stopped_by` is what a stopping rule said when it ended the run.
+    `details` are what a supernet's run has found.
     `added_event` and `ended_event` are the sequence numbers of the events that added and ended the run: with them the
     rows of one table are the study's whole history, in order. A pending run is not tried again before `not_before`.
     """
@@ -150,6 +151,7 @@ class Run(Base):
     value: Mapped[float | None] = mapped_column(Float)
     violation: Mapped[float] = mapped_column(Float, default=0.0)
     stopped_by: Mapped[Json | None] = mapped_column(JSON(none_as_null=True))
+    details: Mapped[Json | None] = mapped_column(JSON(none_as_null=True))
     checkpoint: Mapped[str | None] = mapped_column(Text)
     failure_class: Mapped[str | None] = mapped_column(String(32))
     failure_message: Mapped[str | None] = mapped_column(Text)

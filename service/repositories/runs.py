@@ -61,6 +61,11 @@ class Over:
     metrics: Json | None
     failure_class: str | None
     ended_event: int
+    kind: str
+    details: Json | None
+
+
+_OF_OVER = [field.name for field in fields(Over)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +279,7 @@ class Runs:
 
     def ended(self, study_id: int, seq: int) -> Iterator[Over]:
         """The runs that ended after the event `seq`, in the order in which they did."""
-        query = sa.select(Run.number, Run.state, Run.metrics, Run.failure_class, Run.ended_event)
+        query = sa.select(*(getattr(Run, name) for name in _OF_OVER))
         query = query.where(Run.study_id == study_id, Run.ended_event > seq).order_by(Run.ended_event)
         return (Over(*row) for row in self._read(query, all_of_it=seq == 0))
 

@@ -192,7 +192,7 @@ class _Checker:
         if slot in seen.slots:
             raise line.wrong("rung", "the trial has another run of this bracket, rung and replicate")
         self._check_place(line, run, first=first)
-        check_result(self.search, line, run)
+        check_result(self.search, line, run, seen.configs[run.trial])
         seen.slots.add(slot)
         seen.begun += first
         seen.of_trial.append(run.trial)
@@ -203,7 +203,9 @@ class _Checker:
         row = models.Run(**{name: getattr(run, name) for name in _OF_DECISION})
         self._placed.append((run.added_event, 0, Added(decision(self.search, row, seen.configs[run.trial]))))
         if run.ended_event is not None:
-            self._placed.append((run.ended_event, 0, Ended(run.number, outcome(self.search, row))))
+            self._placed.append(
+                (run.ended_event, 0, Ended(run.number, outcome(self.search, row, seen.configs[run.trial])))
+            )
 
     def _check_place(self, line: Line, run: RunRecord, *, first: bool) -> None:
         """Where the run belongs in the schedule, and what it goes on from."""
@@ -367,7 +369,7 @@ class _Checker:
 
 _OF_DECISION = (
     *("number", "trial", "state", "kind", "bracket", "rung", "replicate", "fidelity", "origin"),
-    *("resume_from", "metrics", "failure_class"),
+    *("resume_from", "metrics", "details", "failure_class"),
 )
 
 

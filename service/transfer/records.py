@@ -159,6 +159,7 @@ class RunRecord(Record):
     resume_from: Number | None
     metrics: Metrics | None
     stopped_by: Object | None
+    details: Object | None = None
     checkpoint: Address | None
     failure_class: Failure | None
     failure_message: str | None

@@ -7,8 +7,10 @@ To add an objective, write its module beside this one (a class with `check`, `tr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from spaces.architectures import written_out as cells_written_out
 from spaces.checks import unknown
 from spaces.errors import InvalidInput, Problem
 from workers.objectives.command import CommandObjective
@@ -32,10 +34,27 @@ def runs_on_pool(objective: Mapping[str, Any]) -> bool:
 
 
 def written_out(study: Mapping[str, Any]) -> Written | None:
-    """The study's space, if it names a preset, with all its parameters. Raises InvalidInput; paths as for `check`."""
-    space, objective = study.get("space"), study.get("objective")
-    if not isinstance(space, Mapping) or "preset" not in space:
+    """The study's space, if it names a preset or has an architecture, with all its parameters. Raises InvalidInput;
+    paths as for `check`."""
+    space = study.get("space")
+    if not isinstance(space, Mapping):
         return None
+    try:
+        plain, places = cells_written_out(dict(space))
+    except InvalidInput as invalid:
+        raise invalid.under("space") from None
+    cells = Written(plain, places, len(plain.get("constraints") or ()))
+    if "preset" not in space:
+        return cells if plain != space else None
+    try:
+        written = _preset_written_out({**study, "space": plain})
+    except InvalidInput as invalid:
+        raise InvalidInput(map(cells.origin, invalid.problems)) from None
+    return replace(written, places=[None if place is None else places[place] for place in written.places])
+
+
+def _preset_written_out(study: Mapping[str, Any]) -> Written:
+    space, objective = study["space"], study.get("objective")
     train = OBJECTIVES["train"]
     if isinstance(objective, Mapping) and objective.get("type") == "train" and isinstance(train, TrainObjective):
         return train.written_out(objective, space)
