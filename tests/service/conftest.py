@@ -88,11 +88,14 @@ class ScriptedPool:
     def report(self, assignment: Assignment, step: int, **metrics: float) -> None:
         self.events.append(Reported(assignment.key, Report(step, metrics)))
 
-    def finish(self, assignment: Assignment, *, stopped: bool = False, **metrics: float) -> None:
+    def finish(
+        self, assignment: Assignment, *, stopped: bool = False, details: dict[str, Any] | None = None, **metrics: float
+    ) -> None:
         del self.open[assignment.key]
         if assignment.checkpoint:
             assignment.checkpoint.write_text("saved")
-        self.events.append(Finished(assignment.key, Result(metrics, assignment.checkpoint is not None), stopped))
+        result = Result(metrics, assignment.checkpoint is not None, details or {})
+        self.events.append(Finished(assignment.key, result, stopped))
 
     def give_back(self, assignment: Assignment, step: int) -> None:
         """The attempt was preempted after this step."""
