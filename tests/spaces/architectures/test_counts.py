@@ -70,6 +70,27 @@ def test_nas_bench_201(cells: list[dict[str, Any]]) -> None:
     assert len(without) == 729
 
 
+def test_cells_with_the_same_canonical_form_compute_the_same(cells: list[dict[str, Any]]) -> None:
+    """By algebra: sums are opened, their terms in order, and zeros left out."""
+    architecture = NasBench201("cell")
+    computed: dict[str, set[tuple[str, ...]]] = {}
+    for cell in cells:
+        ops = architecture.ops_of(cell)
+        terms: list[tuple[str, ...]] = [("x",)]
+        for target in (1, 2, 3):
+            of_node: list[str] = []
+            for source in range(target):
+                op = ops[source, target]
+                if op == "skip_connect":
+                    of_node += terms[source]
+                elif op != "none" and terms[source]:
+                    of_node.append(f"{op}({'+'.join(terms[source])})")
+            terms.append(tuple(sorted(of_node)))
+        computed.setdefault(architecture.canonical(cell), set()).add(terms[3])
+    assert all(len(outputs) == 1 for outputs in computed.values())
+    assert len({output for outputs in computed.values() for output in outputs}) == 4_930
+
+
 def test_a_cell_of_nas_bench_201_has_24_neighbours(cells: list[dict[str, Any]]) -> None:
     space = _space(preset="nas-bench-201")
     near = space.neighbours(cells[7_777], np.random.default_rng(0))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spaces import Config, InvalidInput, Space, lint
+from spaces import Config, InvalidInput, Space, json_schema, lint
 from spaces.architectures import ARCHITECTURES, Architecture, OneShot, of_config, of_entry, of_space, written_out
 from spaces.architectures.hierarchical import Hierarchical
 
@@ -43,6 +43,13 @@ def test_a_space_with_the_entry_is_the_space_written_out(architecture: Architect
     assert space.to_json()["parameters"][1:] == architecture.parameters()
     assert Space.from_json(space.to_json()) == space
     assert not lint(space)
+
+
+def test_the_schema_accepts_the_entry(architecture: Architecture) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="checks the schema with a reader that is not ours")
+    validator = jsonschema.Draft202012Validator(json_schema())
+    validator.validate({"parameters": [architecture.entry()]})
+    validator.validate({"parameters": architecture.parameters()})
 
 
 def test_only_constants_may_change_in_a_training(architecture: Architecture) -> None:
