@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spaces.architectures import strings
 from spaces.architectures.base import Architecture, Gene
 from spaces.architectures.graphs import Edge, Graph, alive
@@ -122,6 +125,10 @@ class Hierarchical(Architecture):
                 edges += [Edge(ids[a], ids[b], op) for (a, b), op in motif.items() if op != NONE]
             labels.append(str(target) if target < self.nodes else "output")
         return Graph("cell", tuple(labels), 1, tuple(edges), self.ops)
+
+    def path_encoding(self, config: Config, longest: int = 3) -> NDArray[np.uint8]:
+        """Of the flattened cell: the same bits, whichever motifs are in use."""
+        return self.flattened(config).path_bits(longest)
 
     def objection(self, config: Config) -> str | None:
         if self.flattened(config).connected:

@@ -122,11 +122,10 @@ def test_features_have_the_shape_of_the_space(architecture: Architecture, seed: 
     one, other = _config(architecture, seed), _config(architecture, seed + 1)
     for matrix in architecture.adjacency(one).values():
         assert not np.tril(matrix).any()
-    if type(architecture) is not Hierarchical:  # where the graphs are those of the motifs in use
-        bits = architecture.path_encoding(one)
-        assert bits.shape == architecture.path_encoding(other).shape
-        assert set(np.unique(bits)) <= {0, 1}
-        assert bits.any() == (architecture.objection(one) is None)
+    bits = architecture.path_encoding(one)
+    assert bits.shape == architecture.path_encoding(other).shape
+    assert set(np.unique(bits)) <= {0, 1}
+    assert bits.any() == (architecture.objection(one) is None)
 
 
 @law
