@@ -68,6 +68,10 @@ class TrainObjective:
         return written_out(space, family, _dataset(objective.get("dataset"), []))
 
     def train(self, assignment: Assignment) -> Training:
+        if assignment.supernet is not None:
+            from workers.supernets import training
+
+            return (yield from training.train(assignment))
         from workers.training import loop
 
         return (yield from loop.train(assignment))

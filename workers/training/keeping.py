@@ -16,7 +16,7 @@ from workers.data.loading import Examples
 from workers.training.averaging import Averaging
 from workers.training.course import Course
 from workers.training.learner import Learner, Optimizers
-from workers.training.optimizer_state import packed, unpacked
+from workers.training.optimizer_state import memories, remember
 from workers.training.optimizers import begin_momentum
 from workers.training.plan import Plan
 
@@ -56,18 +56,15 @@ class Keeping:
                 self.result = {name: tensor.clone() for name, tensor in self.learner.state_dict().items()}
 
     def checkpoint(self) -> Checkpoint:
-        memory = {
-            f"{number}.{index}": packed(entry)
-            for number, optimizer in enumerate(self.optimizers)
-            for index, entry in optimizer.state_dict()["state"].items()
-        }
         live = self.learner.state_dict()
         extra = {f"mean/{name}": tensor for name, tensor in self.averaging.state().items()}
         if self.stopping or self.plan.settings["schedule"] == "plateau":
             extra |= {f"course/{name}": tensor for name, tensor in self.course.state().items()}
         if self.result:
             extra |= {f"live/{name}": tensor for name, tensor in live.items()}
-        return Checkpoint(self.plan.identity(), self.epoch, self.metrics, self.result or live, memory, extra)
+        return Checkpoint(
+            self.plan.identity(), self.epoch, self.metrics, self.result or live, memories(self.optimizers), extra
+        )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Weights and what the optimizers remember come from the checkpoint, their settings from the config, which may
@@ -76,12 +73,8 @@ class Keeping:
         self.learner.load_state_dict(live or dict(checkpoint.model))
         if self.apart:
             self.result = {name: tensor.clone() for name, tensor in checkpoint.model.items()}
-        for number, optimizer in enumerate(self.optimizers):
-            mine = (key.split(".") for key in checkpoint.optimizer)
-            state = {
-                int(index): unpacked(checkpoint.optimizer[f"{n}.{index}"]) for n, index in mine if int(n) == number
-            }
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        remember(self.optimizers, checkpoint.optimizer)
+        for optimizer in self.optimizers:
             begin_momentum(optimizer)
         self.epoch, self.metrics = checkpoint.epoch, dict(checkpoint.metrics)
         self.averaging.restore(_under("mean", checkpoint.extra))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,3 +42,20 @@ def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         elif index == "n":
             memory[stem] = [tensors[f"{stem}#{i}"].clone() for i in range(int(tensor))]
     return memory
+
+
+def memories(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, dict[str, Tensor]]:
+    """Of all optimizers, as checkpoints have them: by the number of the optimizer and the index of the parameter."""
+    return {
+        f"{number}.{index}": packed(entry)
+        for number, optimizer in enumerate(optimizers)
+        for index, entry in optimizer.state_dict()["state"].items()
+    }
+
+
+def remember(optimizers: Sequence[torch.optim.Optimizer], stored: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """What the optimizers remember comes from a checkpoint; their settings stay."""
+    for number, optimizer in enumerate(optimizers):
+        mine = (key.split(".") for key in stored)
+        state = {int(index): unpacked(stored[f"{n}.{index}"]) for n, index in mine if int(n) == number}
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -20,6 +20,15 @@ Purpose = Literal[
     "loss",
     "evaluation",
     "test",
+    # of a supernet: what is trained on what, what is drawn of the architecture, and what is looked at
+    "halves",
+    "alphas",
+    "architecture",
+    "validation_order",
+    "perturbation",
+    "controller",
+    "curvature",
+    "ranking",
 ]
 
 

@@ -27,11 +27,12 @@ FAMILY = Family(
         ),
         Integer(
             name="layers",
-            default=2,
+            default=3,
             low=1,
             high=8,
             limits=(1, 100),
-            help="cells of each of the three stages of nas-bench-201 (theirs has 5); of darts all cells (8 and 20)",
+            help="cells of each of the three stages of nas-bench-201 (theirs has 5); of darts all cells "
+            "(8 to search, 20 to train), with fewer than 3 none that keeps the size",
         ),
         Choice(
             name="stem",

@@ -32,9 +32,16 @@ class Around(nn.Module, ABC):
     def __init__(self, kit: Kit, form: Form, edges_of: EdgesOf) -> None:
         super().__init__()
         self.kit, self.form, self.edges_of = kit, form, edges_of
+        self.kinds: list[str] = []
 
     def cell(self, kind: str, prepare: Sequence[nn.Module], channels: int, stride: int) -> Cell:
+        self.kinds.append(kind)
         return Cell(self.form, prepare, stride, self.edges_of(kind, channels))
+
+    def cells_by_kind(self) -> list[tuple[str, Cell]]:
+        """The cells in their order, each with its kind."""
+        cells = [module for module in self.modules() if isinstance(module, Cell)]
+        return list(zip(self.kinds, cells, strict=True))
 
     def stem(self, inputs: int, outputs: int) -> nn.Sequential:
         """A convolution; where images are large, others before it that halve the sides."""
@@ -121,15 +128,15 @@ class Reductions(Around):
         check_halvings(settings, shape, halvings, "take layers 1, which has one reduction, or stem 1")
         before = last = 3 * channels
         self.first = self.stem(shape[0], last)
-        self.cells, self.kinds, auxiliary_at = nn.ModuleList(), list[str](), 2 * layers // 3
+        self.cells, auxiliary_at = nn.ModuleList(), 2 * layers // 3
         halved, auxiliary = False, None
         for layer in range(layers):
             reducing = layer in reductions
             channels *= 2 if reducing else 1
             earlier = Halved(kit, before, channels) if halved else convolved(kit, before, channels, (1, 1))
             prepare = [earlier, convolved(kit, last, channels, (1, 1))]
-            self.kinds.append("reduce" if reducing else "normal")
-            self.cells.append(self.cell(self.kinds[-1], prepare, channels, 2 if reducing else 1))
+            kind, stride = ("reduce", 2) if reducing else ("normal", 1)
+            self.cells.append(self.cell(kind, prepare, channels, stride))
             before, last, halved = last, channels * form.widening, reducing
             if layer == auxiliary_at and settings["auxiliary"] > 0 and not kit.shared:
                 auxiliary = Auxiliary(kit, last, sides_of(shape, halvings), outputs)

@@ -1,0 +1,205 @@
+"""What every method of one-shot search must do, on a tiny dataset and with the smallest cells of both presets."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from search import ALGORITHMS
+from search.found import best_first
+from search.history import Found
+from spaces import Space
+from spaces.architectures import OneShot, of_space
+from workers.catalogue import DATASETS
+from workers.data.loading import training_data
+from workers.objectives.train import TrainObjective
+from workers.protocol import Assignment, Failure, FailureClass, Report, Result, Stop, Supernet, to_the_end
+from workers.supernets.methods import METHODS
+from workers.supernets.search import halves
+from workers.training.plan import Plan
+
+sys.path.append(str(Path(__file__).parent))  # for the rows of the tiny datasets, which name their code
+from tiny_datasets import TINY
+
+CELLS: Mapping[str, dict[str, Any]] = {
+    "nas-bench-201": {"nodes": 3, "ops": ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"]},
+    "darts": {"nodes": 1, "ops": ["max_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5"]},
+}
+EPOCHS = 3
+VARIANTS: Mapping[str, list[dict[str, Any]]] = {
+    "darts": [{"order": "second"}, {"order": "first"}],
+    "sdarts": [{"perturbation": "random"}, {"perturbation": "adversarial", "ascent": 2}],
+    "robust-darts": [
+        # every look is a rise
+        {"response": answer, "every": 1, "window": 1, "patience": 1, "start": 0, "rise": 1e-9}
+        for answer in ("stop", "regularize")
+    ],
+    "proxyless": [
+        {"warmup": 0.0, "alpha_every": 1},
+        {"warmup": 0.34, "alpha_every": 2, "cost": "multiply_adds", "cost_form": "add"},
+    ],
+    "weight-entanglement": [{"relaxation": name} for name in ("softmax", "gumbel", "dirichlet")],
+    "enas": [{"controller_steps": 2, "controller_samples": 3, "controller_hidden": 8}],
+}
+CASES = [
+    pytest.param(method, preset, options, id=f"{method}-{preset}-{'-'.join(map(str, options.values()))}")
+    for method in METHODS
+    for number, options in enumerate(VARIANTS.get(method, [{}]))
+    for preset in (CELLS if number == 0 and method != "robust-darts" else ["nas-bench-201"])
+]
+every_case = pytest.mark.parametrize(("method", "preset", "options"), CASES)
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DATASETS, "images", TINY["images"])  # type: ignore[misc]  # a plain dict
+
+
+def space_of(preset: str) -> dict[str, Any]:
+    return {"parameters": [{"name": "cell", "type": "cell", "preset": preset, **CELLS[preset]}]}
+
+
+def assignment(method: str, preset: str, options: Mapping[str, Any], **more: Any) -> Assignment:
+    defaults = {each.name: each.default for each in ALGORITHMS[method].options if each.default is not None}
+    small = {"epochs": EPOCHS, "channels": 4, "layers": 3 if preset == "darts" else 1, "batch_size": 16, "ranked": 6}
+    given = {"alpha_lr": 0.1} if "alpha_lr" in defaults else {}
+    supernet = Supernet(method, {**defaults, **small, **given, **options}, space_of(preset))
+    objective = {"type": "train", "family": "cell", "dataset": "images"}
+    return Assignment(key="1", objective=objective, config={}, seed=7, supernet=supernet, **more)
+
+
+def train(work: Assignment, stop_after: int | None = None) -> tuple[list[Report], Result]:
+    steps, reports, answer = TrainObjective().train(work), list[Report](), None
+    while True:
+        try:
+            reports.append(steps.send(answer))
+        except StopIteration as end:
+            return reports, end.value
+        answer: Stop | None = "stop" if reports[-1].step == stop_after else None  # type: ignore[no-redef]
+
+
+def architecture_of(preset: str) -> OneShot:
+    found = of_space(Space.from_json(space_of(preset)))
+    assert isinstance(found, OneShot)
+    return found
+
+
+def _check(method: str, preset: str, reports: list[Report], result: Result) -> None:
+    """What is reported and ranked."""
+    architecture, space = architecture_of(preset), Space.from_json(space_of(preset))
+    assert [report.step for report in reports] == list(range(1, len(reports) + 1))
+    for report in reports:
+        metrics = report.metrics
+        assert {"train_loss", "val_accuracy", "val_loss", "alpha_entropy", "skip_share", "lr"} <= metrics.keys()
+        assert all(map(math.isfinite, metrics.values()))
+        assert 0 <= metrics["skip_share"] <= 1
+        for kind, cell in architecture.supercells.items():
+            for source, target in cell.edges:
+                weights = [metrics[f"weight.{kind}.{source}-{target}.{op}"] for op in cell.ops]
+                assert min(weights) >= 0
+                assert sum(weights) == pytest.approx(1, abs=1e-6)
+    assert ("curvature" in reports[0].metrics) == (method == "robust-darts")
+    details = result.details
+    assert json.loads(json.dumps(details)) == details
+    assert len(details["genotypes"]) == len(reports)
+    for genotype in details["genotypes"]:
+        space.validate(architecture.config_of(genotype))
+    assert details["genotype"] in details["genotypes"]
+    ranking = details["ranking"]
+    assert len(ranking) == 6
+    for entry in ranking:
+        space.validate(entry["config"])
+        assert architecture.objection(entry["config"]) is None
+        assert 0 <= entry["score"] <= 1
+    assert len({architecture.canonical(entry["config"]) for entry in ranking}) == 6
+    found = [Found(entry["config"], entry["score"]) for entry in ranking]
+    assert best_first(found) == tuple(found)
+
+
+@every_case
+def test_a_search_is_reported_and_ranked_and_may_pause(
+    method: str, preset: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    whole, expected = train(assignment(method, preset, options, checkpoint=tmp_path / "whole"))
+    _check(method, preset, whole, expected)
+    first, paused = train(assignment(method, preset, options, checkpoint=tmp_path / "1"), stop_after=1)
+    assert "ranking" not in paused.details, "it may go on"
+    rest, result = train(assignment(method, preset, options, resume_from=tmp_path / "1", checkpoint=tmp_path / "rest"))
+    assert [report.metrics for report in [*first, *rest]] == [report.metrics for report in whole]
+    assert result == expected
+    learnt, wanted = load_file(tmp_path / "rest"), load_file(tmp_path / "whole")
+    assert learnt.keys() == wanted.keys()
+    assert all(torch.equal(learnt[name], wanted[name]) for name in wanted)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_depends_on_the_generator_that_threads_share(method: str) -> None:
+    work = assignment(method, "nas-bench-201", {**VARIANTS.get(method, [{}])[-1], "epochs": 1})
+    torch.manual_seed(1)
+    first = train(work)
+    torch.manual_seed(2)
+    second = train(work)
+    assert [report.metrics for report in second[0]] == [report.metrics for report in first[0]]
+    assert second[1] == first[1]
+
+
+@pytest.mark.parametrize("method", ["gdas", "rsps", "enas"])
+def test_another_seed_is_another_search(method: str) -> None:
+    work = assignment(method, "nas-bench-201", {**VARIANTS.get(method, [{}])[0], "epochs": 1})
+    assert train(work)[1] != train(replace(work, seed=8))[1]
+
+
+def test_weights_and_architecture_learn_from_different_examples() -> None:
+    plan = Plan.of(assignment("darts", "darts", {}))
+    train_examples = training_data(plan.dataset, plan.part, torch.device("cpu")).train
+    first, second = halves(train_examples, 7)
+    rows = [{tuple(x.flatten().tolist()) for x in half.inputs} for half in (first, second)]
+    assert len(first) + len(second) == len(train_examples) == len(rows[0] | rows[1])
+    assert not rows[0] & rows[1]
+    assert not torch.equal(halves(train_examples, 8)[0].inputs, first.inputs)
+
+
+@pytest.mark.parametrize(
+    ("method", "preset", "options", "reason"),
+    [
+        ("pc-darts", "nas-bench-201", {"partial": 3}, "3th of the channels, and 4 cannot"),
+        ("darts", "darts", {"layers": 2}, "no normal cell to search: take 3 at least"),
+        ("darts", "darts", {"layers": 3, "channels": 1}, None),
+    ],
+)
+def test_what_cannot_be_searched_says_why(
+    method: str, preset: str, options: dict[str, Any], reason: str | None
+) -> None:
+    if reason is None:
+        assert train(assignment(method, preset, {**options, "epochs": 1}))[1].details["ranking"]
+        return
+    with pytest.raises(Failure, match=reason) as caught:
+        train(assignment(method, preset, options))
+    assert caught.value.failure is FailureClass.INFEASIBLE
+
+
+def test_a_space_without_an_architecture_is_refused() -> None:
+    work = assignment("darts", "darts", {})
+    assert work.supernet is not None
+    plain = {"parameters": [{"name": "lr", "type": "float", "low": 0.1, "high": 1}]}
+    with pytest.raises(Failure, match="no architecture") as caught:
+        train(replace(work, supernet=replace(work.supernet, space=plain)))
+    assert caught.value.failure is FailureClass.INFEASIBLE
+
+
+def test_choices_that_the_space_leaves_out_are_not_found() -> None:
+    work = assignment("darts", "nas-bench-201", {})
+    assert work.supernet is not None
+    entry = {**space_of("nas-bench-201")["parameters"][0], "choices": {"0-1": ["nor_conv_3x3"]}}
+    work = replace(work, supernet=replace(work.supernet, space={"parameters": [entry]}))
+    _, result = to_the_end(TrainObjective().train(work))
+    assert {found["config"]["cell.0-1"] for found in result.details["ranking"]} == {"nor_conv_3x3"}

@@ -1,0 +1,101 @@
+"""Which architectures do well with a supernet's weights: a list, the best first.
+
+All are judged on the same examples, so that differences are those of the architectures; norms use the statistics of
+these examples, found anew for each (Z. Guo et al., Single path one-shot neural architecture search, 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from spaces.values import Config
+from workers.data.loading import Examples
+from workers.supernets.relaxation import Relaxation, of_config
+from workers.supernets.sampling import Uniform, numpy_stream
+from workers.supernets.supernet import Supernet
+
+GLANCE = 256  # examples by which all are judged
+FINALISTS = 10  # so many of them are judged by all examples
+TRIES = 50  # draws per architecture that is wanted: small spaces have fewer
+
+
+def ranking(
+    model: Supernet, relaxation: Relaxation, validation: Examples, many: int, rng: torch.Generator
+) -> list[dict[str, Any]]:
+    """[{"config": the architecture's parameters, "score": accuracy, "examples": by how many it was judged}, ...] of at
+    most `many` different architectures: the one that the search has come to, half of them drawn as the search weighs
+    operations, and others drawn evenly."""
+    architecture = relaxation.architecture
+    device = model.standardize.mean.device
+    order = torch.randperm(len(validation), generator=rng)[:GLANCE]
+    glance = validation[order.to(validation.inputs.device)]
+
+    def judged(config: Config, examples: Examples) -> dict[str, Any]:
+        scores = model.scores(examples, of_config(architecture, config, device))
+        return {"config": dict(config), "score": scores["accuracy"], "examples": len(examples), "loss": scores["loss"]}
+
+    first = [judged(config, glance) for config in candidates(relaxation, many, rng)]
+    first.sort(key=_best_first)
+    finalists = [judged(entry["config"], validation) for entry in first[:FINALISTS]]
+    finalists.sort(key=_best_first)
+    found = [*finalists, *first[FINALISTS:]]
+    _keep_order(found, len(finalists))
+    return [{key: value for key, value in entry.items() if key != "loss"} for entry in found]
+
+
+def _best_first(entry: dict[str, Any]) -> tuple[float, float]:
+    return -entry["score"], entry["loss"]
+
+
+def _keep_order(found: list[dict[str, Any]], finalists: int) -> None:
+    """Whoever sorts the list by its scores shall find the same order: one that was judged by a few examples alone is no
+    better than the last of those judged by all."""
+    for entry in found[finalists:]:
+        entry["score"] = min(entry["score"], found[finalists - 1]["score"])
+
+
+def candidates(relaxation: Relaxation, many: int, rng: torch.Generator) -> list[Config]:
+    """Different architectures that can be trained, at most so many."""
+    architecture, seen, found = relaxation.architecture, set[str](), list[Config]()
+
+    def take(config: Config) -> None:
+        if architecture.objection(config) is None and (form := architecture.canonical(config)) not in seen:
+            seen.add(form)
+            found.append(config)
+
+    take(relaxation.discretized())
+    draws = numpy_stream(rng)
+    for source, wanted in ((weighed(relaxation, draws), (many + 1) // 2), (even(relaxation, draws), many)):
+        for _ in range(TRIES * many):
+            if len(found) >= wanted:
+                break
+            take(next(source))
+    return found[:many]
+
+
+def weighed(relaxation: Relaxation, rng: np.random.Generator) -> Iterator[Config]:
+    """Drawn by the weights of the operations: the best where every weight is disturbed by Gumbel noise, which per edge
+    is a draw by the weights."""
+    architecture = relaxation.architecture
+    logs = {kind: np.log(mean.detach().cpu().double().numpy() + 1e-30) for kind, mean in relaxation.means().items()}
+    while True:
+        disturbed = {kind: log + rng.gumbel(size=log.shape) for kind, log in logs.items()}
+        yield architecture.discretized({kind: _softmax(log) for kind, log in disturbed.items()})
+
+
+def _softmax(
+    logits: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    raised = np.exp(logits - logits.max())  # over all edges: what is larger stays larger, between edges too
+    shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = raised / raised.sum()
+    return shares
+
+
+def even(relaxation: Relaxation, rng: np.random.Generator) -> Iterator[Config]:
+    uniform = Uniform(relaxation.architecture)
+    while True:
+        yield uniform.draw(rng)

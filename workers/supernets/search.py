@@ -1,0 +1,367 @@
+"""A search of an architecture as it stands: what is learnt so far, and one more epoch of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spaces import Space
+from spaces.architectures import OneShot, of_space
+from spaces.values import Config
+from workers.checkpoints import Checkpoint
+from workers.data.loading import Data, Examples
+from workers.families.blocks import attach_noise, initialize
+from workers.families.cell.network import set_drop
+from workers.protocol import Failure, FailureClass
+from workers.protocol import Supernet as Wanted
+from workers.supernets.controller import Controller
+from workers.supernets.costs import costs_of
+from workers.supernets.curvature import Rule, dominant_eigenvalue
+from workers.supernets.methods import METHODS, Method
+from workers.supernets.relaxation import Binary, Dirichlet, EdgeSoftmax, Gumbel, Relaxation, Softmax, of_config
+from workers.supernets.report import metrics_of
+from workers.supernets.sampling import Uniform
+from workers.supernets.supernet import Supernet, evaluating, one_shot
+from workers.supernets.updates import UPDATES, Work
+from workers.training.augmentation import augmented
+from workers.training.learner import Epoch
+from workers.training.optimizer_state import memories, remember
+from workers.training.optimizers import begin_momentum, clip_gradients, make_optimizer, set_lr
+from workers.training.plan import Plan
+from workers.training.settings import Settings
+from workers.training.streams import Purpose, stream
+
+RANKED = ("ranked", "retrain", "trusted")  # options that say what comes after the search
+# of the recipe, what the options of a method say, or what a supernet does not follow
+FIXED: Mapping[str, Any] = {
+    "optimizer": "sgd",
+    "nesterov": False,
+    "momentum_ramp": False,
+    "schedule": "cosine",
+    "warmup": 0.0,
+    "final_lr": 1 / 25,
+    "decay": "l2",
+    "batch_growth": 1,
+    "lr_link": "none",
+    "clip": "norm",
+}
+PEEK = 4  # random architectures of which the best is shown, where nothing is learnt of the architecture
+MOST_DECAY = 0.03  # what weight decay is raised to at most
+TENFOLD = 10
+
+
+def settings_of(plan: Plan, method: Method, options: Mapping[str, Any]) -> Settings:
+    """The recipe of a supernet: what the study's space fixes, and in its place what the method's options say."""
+    given = {name: options[name] for name in ("batch_size", "lr", "momentum", "weight_decay")}
+    given |= {name: options[name] for name in ("channels", "layers") if options.get(name) is not None}
+    settings = {**plan.settings, **FIXED, **given, "clip_norm": options["clip"], **method.recipe}
+    return {**settings, "init": "orthogonal" if settings["init"] == "data_scaled" else settings["init"]}
+
+
+def relaxation_of(
+    architecture: OneShot, method: Method, options: Mapping[str, Any], rng: torch.Generator
+) -> Relaxation:
+    match options.get("relaxation", method.relaxation):
+        case "softmax":
+            return Softmax(architecture, rng)
+        case "edge_softmax":
+            return EdgeSoftmax(architecture, rng)
+        case "gumbel":
+            ends = {name: options[f"tau_{name}"] for name in ("start", "end") if f"tau_{name}" in options}
+            return Gumbel(architecture, rng, **ends)
+        case "dirichlet":
+            return Dirichlet(architecture, rng)
+        case "uniform":
+            return Uniform(architecture)
+        case "binary":
+            return Binary(architecture, rng)
+        case "controller":
+            return Controller(architecture, rng, options["controller_hidden"])
+        case unknown:
+            raise AssertionError(f"no relaxation {unknown!r}")
+
+
+@dataclass
+class Course:
+    """What a search remembers beside tensors, as JSON. `looks` are (epoch, curvature); `genotype_of` is the epoch whose
+    genotype is the result, where a rise of the curvature says that it is not the last one's. `rises`: how often weight
+    decay was raised for one."""
+
+    epoch: int
+    genotypes: list[str]
+    looks: list[tuple[int, float]]
+    genotype_of: int | None
+    rises: int
+    metrics: dict[str, float]
+
+    @property
+    def over(self) -> bool:
+        return self.genotype_of is not None
+
+    def packed(self) -> Tensor:
+        return torch.tensor(list(json.dumps(vars(self)).encode()), dtype=torch.uint8)
+
+    @classmethod
+    def unpacked(cls, stored: Tensor) -> Course:
+        read = cls(**json.loads(bytes(stored.tolist())))
+        read.looks = [(epoch, value) for epoch, value in read.looks]
+        return read
+
+
+class Search:
+    """Raises Failure INFEASIBLE when there is nothing to search, before any data is looked at."""
+
+    def __init__(self, plan: Plan, wanted: Wanted, seed: int, device: torch.device, batch_size: int) -> None:
+        self.plan, self.seed, self.device = plan, seed, device
+        self.method, self.options, self.wanted = METHODS[wanted.method], wanted.options, wanted
+        self.architecture = one_shot(of_space(Space.from_json(wanted.space)))
+        settings = settings_of(plan, self.method, self.options)
+        self.settings: Settings = {**settings, "batch_size": batch_size}
+        self.horizon: int = self.options["epochs"]
+        partial = self.options.get("partial", 1)
+        self.model = Supernet(self.architecture, self.method.mixture, self.settings, plan.facts, partial)
+        initialize(self.model, self.settings["init"], stream(seed, "initialization"), self.settings)
+        self.model.to(device)
+        self.relaxation = relaxation_of(self.architecture, self.method, self.options, stream(seed, "alphas")).to(device)
+        self.optimizer = cast("torch.optim.SGD", make_optimizer(self.model, self.settings))
+        begin_momentum(self.optimizer)  # a step reaches only the weights of the operations that were drawn
+        self.decays = [group["weight_decay"] for group in self.optimizer.param_groups]
+        self.update = UPDATES[self.method.update](self.relaxation, self.options)
+        self.course = Course(0, [], [], None, 0, {})
+        self.costs: dict[str, Tensor] = {}
+        self.snapshots: dict[int, dict[str, Tensor]] = {}
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.optimizer, *([self.update.optimizer] if self.update.optimizer else [])]
+
+    @property
+    def over(self) -> bool:
+        return self.course.epoch >= self.horizon or self.course.over
+
+    @property
+    def genotype(self) -> str:
+        """The result so far."""
+        found = self.course.genotype_of
+        return self.course.genotypes[-1 if found is None else found]
+
+    def prepare(self, data: Data) -> None:
+        self.data = data
+        self.model.standardize.fit(data.train.inputs)
+        self.train, self.validation = halves(data.train, self.seed)
+        if self.options.get("cost", "none") != "none":
+            with torch.no_grad():  # all operations at once
+                mixes = Softmax.mixes(cast("Softmax", self.relaxation), stream(self.seed, "alphas"))
+            inputs = self.validation[:2].to(self.device).inputs
+            self.costs = costs_of(self.model, mixes, inputs, self.options["cost"])
+
+    def epoch(self) -> dict[str, float]:
+        """One more: its metrics. Raises Failure DIVERGED at the first loss that is not finite."""
+        number = self.course.epoch
+        work, epoch = self._work(number), self._epoch(number)
+        self.relaxation.begin(number, self.horizon)
+        set_drop(self.model, drop_of(self.options, number, self.horizon))
+        attach_noise(self.model, work.noise, self.settings["dropout_kind"])
+        self.model.train()
+        changes, turns = epoch.stream("augmentation"), epoch.stream("clip")
+        losses, sizes = list[Tensor](), list[int]()
+        lr = 0.0
+        for step, (done, batch) in enumerate(epoch.batches()):
+            lr = epoch.lr(done)
+            batch = augmented(batch, self.settings, changes)
+            self.update.before_weights(work, step, batch, lr)
+            loss = work.of_weights(batch)
+            if not torch.isfinite(loss):
+                where = f"at step {step + 1} of {epoch.steps} in epoch {number + 1}"
+                raise Failure(
+                    FailureClass.DIVERGED, f"the supernet's training loss is {float(loss)} {where} (lr {lr:.3g})"
+                )
+            set_lr(self.optimizer, lr)
+            self.optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            clip_gradients(self.model.parameters(), self.settings, turns)
+            self.optimizer.step()
+            losses.append(loss.detach())
+            sizes.append(len(batch))
+        notes = {"lr": lr, **self.update.end_epoch(work)}
+        train_loss = float(np.average([float(loss) for loss in losses], weights=sizes))
+        found = self._found()
+        notes |= self._look(number)
+        self.course.genotypes.append(self.architecture.genotype(found))
+        self.course.metrics = self._metrics(train_loss, found, notes)
+        self.course.epoch += 1
+        self._answer_rise()
+        return self.course.metrics
+
+    def _metrics(self, train_loss: float, found: Config, notes: Mapping[str, float]) -> dict[str, float]:
+        if self.relaxation.single:
+            mixes = of_config(self.architecture, found, self.device)
+        else:
+            mixes = self.relaxation.mixes(stream(self.seed, "evaluation"))
+        scores = self.model.scores(self.data.validation, mixes)
+        metrics = {"train_loss": train_loss, **{f"val_{name}": value for name, value in scores.items()}, **notes}
+        metrics |= metrics_of(self.relaxation, found)
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise Failure(FailureClass.DIVERGED, f"{name} is {value} after epoch {self.course.epoch + 1}")
+        return metrics
+
+    def _found(self) -> Config:
+        """The architecture that the search has come to. Where nothing is learnt of it, the best of a few."""
+        if not isinstance(self.relaxation, Uniform):
+            return self.relaxation.discretized()
+        draws = np.random.default_rng([self.seed, self.course.epoch])
+        few = [self.relaxation.draw(draws) for _ in range(PEEK)]
+        glance = self.validation[: self.settings["batch_size"]]
+
+        def score(config: Config) -> float:
+            return self.model.scores(glance, of_config(self.architecture, config, self.device))["accuracy"]
+
+        return max(few, key=score)
+
+    def _look(self, number: int) -> dict[str, float]:
+        """The curvature, where the method watches it; and what one may have to go back to."""
+        every = self.options.get("every")
+        if every is None or number % every:
+            return {}
+        rng = stream(self.seed, "curvature", number)
+        batch = self.validation[: self.settings["batch_size"]].to(self.device)
+        with evaluating(self.model):
+            value = dominant_eigenvalue(
+                lambda: self.model.loss(batch, self.relaxation.mixes(rng)), list(self.relaxation.parameters()), rng
+            )
+        self.course.looks.append((number, value))
+        if self.options["response"] == "regularize":
+            self.snapshots[number] = {name: tensor.clone() for name, tensor in self._learnt().items()}
+            reach = self.rule.window + self.rule.patience - self.rule.window // 2
+            self.snapshots = dict(sorted(self.snapshots.items())[-reach:])
+        return {"curvature": value}
+
+    @property
+    def rule(self) -> Rule:
+        return Rule(*(self.options[name] for name in ("window", "patience", "start", "rise")))
+
+    def _answer_rise(self) -> None:
+        if "response" not in self.options or not self.course.looks or self.course.looks[-1][0] != self.course.epoch - 1:
+            return
+        epoch = self.rule.risen_from(self.course.looks)
+        if epoch is None:
+            return
+        if self.options["response"] == "stop":
+            self.course.genotype_of = epoch
+        else:  # from there again, with what is left of the epochs
+            self._learn(self.snapshots[epoch])
+            self.course.looks = [look for look in self.course.looks if look[0] <= epoch]
+            self.course.rises += 1
+            self._set_decay()
+
+    def _set_decay(self) -> None:
+        for group, first in zip(self.optimizer.param_groups, self.decays, strict=True):
+            group["weight_decay"] = min(first * TENFOLD**self.course.rises, max(first, MOST_DECAY))
+
+    def _epoch(self, number: int) -> Epoch:
+        def stream_of(purpose: Purpose, at: torch.device | None = None) -> torch.Generator:
+            return stream(self.seed, purpose, number, at)
+
+        return Epoch(
+            number, self.horizon, self.train, self.settings, [self.optimizer], self.device, nullcontext, stream_of
+        )
+
+    def _work(self, number: int) -> Work:
+        order = stream(self.seed, "validation_order", number)
+        return Work(
+            model=self.model,
+            relaxation=self.relaxation,
+            optimizer=self.optimizer,
+            options=self.options,
+            epoch=number,
+            horizon=self.horizon,
+            validation=cycled(self.validation, self.settings["batch_size"], order, self.device),
+            draws=stream(self.seed, "architecture", number),
+            noise=stream(self.seed, "dropout", number, self.device),
+            perturbations=stream(self.seed, "perturbation", number),
+            costs=self.costs,
+        )
+
+    def identity(self) -> Mapping[str, Any]:
+        """What must be equal for one search to go on from another's checkpoint."""
+        options = {name: value for name, value in self.options.items() if name not in RANKED}
+        searched = {"method": self.method.name, "options": options, "space": self.wanted.space, "seed": self.seed}
+        return {**self.plan.identity(), "supernet": searched}
+
+    def checkpoint(self) -> Checkpoint:
+        extra = {"course": self.course.packed(), "batch_size": torch.tensor(self.settings["batch_size"])}
+        extra |= {f"cost/{kind}": cost for kind, cost in self.costs.items()}
+        for epoch, tensors in self.snapshots.items():
+            extra |= {f"snapshot/{epoch}/{name}": tensor for name, tensor in tensors.items()}
+        return Checkpoint(
+            self.identity(), self.course.epoch, self.course.metrics, self._states(), memories(self.optimizers), extra
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        self._load(checkpoint.model)
+        remember(self.optimizers, checkpoint.optimizer)
+        self.course = Course.unpacked(checkpoint.extra["course"])
+        for name, tensor in checkpoint.extra.items():
+            kind, _, rest = name.partition("/")
+            if kind == "cost":
+                self.costs[rest] = tensor.clone()
+            elif kind == "snapshot":
+                epoch, _, key = rest.partition("/")
+                self.snapshots.setdefault(int(epoch), {})[key] = tensor.clone()
+        self._set_decay()
+
+    def _states(self) -> dict[str, Tensor]:
+        parts = {"weights": self.model, "architecture": self.relaxation}
+        return {f"{part}.{name}": t for part, module in parts.items() for name, t in module.state_dict().items()}
+
+    def _load(self, states: Mapping[str, Tensor]) -> None:
+        for part, module in (("weights.", self.model), ("architecture.", self.relaxation)):
+            module.load_state_dict({k.removeprefix(part): t for k, t in states.items() if k.startswith(part)})
+
+    def _learnt(self) -> dict[str, Tensor]:
+        """All that can be gone back to: states, and under `optimizer/` what the optimizers remember."""
+        remembered = {
+            f"optimizer/{index}/{name}": tensor
+            for index, memory in memories(self.optimizers).items()
+            for name, tensor in memory.items()
+        }
+        return {**self._states(), **remembered}
+
+    def _learn(self, learnt: Mapping[str, Tensor]) -> None:
+        self._load({name: tensor for name, tensor in learnt.items() if not name.startswith("optimizer/")})
+        stored: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in learnt.items():
+            if name.startswith("optimizer/"):
+                _, index, key = name.split("/", 2)
+                stored.setdefault(index, {})[key] = tensor
+        remember(self.optimizers, stored)
+
+
+def halves(examples: Examples, seed: int) -> tuple[Examples, Examples]:
+    """Two disjoint halves, drawn at random: for the weights, and for the architecture."""
+    order = torch.randperm(len(examples), generator=stream(seed, "halves")).to(examples.inputs.device)
+    middle = len(examples) // 2
+    return examples[order[:middle].sort().values], examples[order[middle:].sort().values]
+
+
+def cycled(examples: Examples, size: int, rng: torch.Generator, device: torch.device) -> Iterator[Examples]:
+    """Batches without end: all examples in a new order, again and again."""
+    while True:
+        order = torch.randperm(len(examples), generator=rng).to(examples.inputs.device)
+        for part in order.tensor_split(max(1, len(examples) // size)):
+            yield examples[part].to(device)
+
+
+def drop_of(options: Mapping[str, Any], epoch: int, horizon: int) -> float:
+    """The share of operations that an epoch leaves out; growing, it comes to its most in the last one."""
+    most: float = options.get("drop", 0.0)
+    return most if options.get("drop_schedule") == "constant" else most * epoch / max(1, horizon - 1)
