@@ -61,7 +61,9 @@ class MixedEdge(nn.Module):
             out = out + answer
         if mix.carried and len(active) < len(weights):
             out = out + torch.stack([weight for index, weight in enumerate(weights) if index not in active]).sum()
-        return out if mix.edges is None else out * mix.edges[edge]
+        if mix.edges is not None:
+            out = out * mix.edges[edge]
+        return out
 
     def answers(self, x: Tensor, weights: Sequence[Tensor], active: Sequence[int]) -> list[Tensor]:
         found = []

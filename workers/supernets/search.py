@@ -182,7 +182,7 @@ class Search:
             if not torch.isfinite(loss):
                 where = f"at step {step + 1} of {epoch.steps} in epoch {number + 1}"
                 raise Failure(
-                    FailureClass.DIVERGED, f"the supernet's training loss is {float(loss)} {where} (lr {lr:.3g})"
+                    FailureClass.DIVERGED, f"the supernet's training loss is {loss.item()} {where} (lr {lr:.3g})"
                 )
             set_lr(self.optimizer, lr)
             self.optimizer.zero_grad()
