@@ -89,7 +89,8 @@ class PartialEdge(nn.Module):
 
     def forward(self, x: Tensor, mix: Mix, edge: int) -> Tensor:
         if not mix.active[edge]:
-            return self.inner.zero(x)
+            nothing: Tensor = self.inner.zero(x)
+            return nothing
         mixed = self.inner(x[:, : self.mixed], replace(mix, edges=None), edge)
         out = shuffled(torch.cat([mixed, self.past(x[:, self.mixed :])], dim=1), self.k)
         return out if mix.edges is None else out * mix.edges[edge]
