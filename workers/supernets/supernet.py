@@ -59,7 +59,9 @@ class Supernet(nn.Module):
             return make
 
         form = next(iter(cells.values()))
-        self.network: Around = around(architecture.preset, form, kit, edges_of, facts.shape, facts.outputs)
+        self.network: Around = around(
+            architecture.preset, form.inputs, form.edges, kit, edges_of, facts.shape, facts.outputs
+        )
         if missing := cells.keys() - {*self.network.kinds}:
             raise infeasible(
                 f"with layers {settings['layers']} there is no {missing.pop()} cell to search: take 3 at least"

@@ -70,8 +70,9 @@ def test_an_image_that_is_too_small_is_refused(settings: MakeSettings) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 11, 17), (1, 28, 28), (1, 4, 4)])
-@pytest.mark.parametrize("config", [of_nb201("nor_conv_1x1"), DARTS.config_of(DARTS_V2)], ids=["nb201", "darts"])
-def test_any_image_is_read(settings: MakeSettings, config: dict[str, Any], shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("preset", ["nas-bench-201", "darts", "hierarchical"])
+def test_any_image_is_read(settings: MakeSettings, preset: str, shape: tuple[int, ...]) -> None:
+    config = {"cell": preset, **(DARTS.config_of(DARTS_V2) if preset == "darts" else {})}
     model = network(settings("cell", **config, channels=4, layers=3, auxiliary=0.4), shape, 7)
     initialize(model, "he", stream(0, "initialization"))
     logits, auxiliary = model.answers(torch.rand(3, *shape))
@@ -91,11 +92,36 @@ def test_operations_keep_maps_and_halve_sides(settings: MakeSettings, name: str,
     assert torch.equal(x, before), "edges share their input"
 
 
+def hierarchical(motif: str, level2: str, **others: str) -> dict[str, Any]:
+    """All edges of the cell carry one motif, all of that one operation, but for `others`."""
+    architecture = ARCHITECTURES["hierarchical"]("cell", nodes=3, motifs=2)  # type: ignore[call-arg]
+    edges = {g.rest: motif if g.rest.startswith("3.") else level2 for g in architecture.genes}
+    return architecture.config({**edges, **others})
+
+
+def test_motifs_are_put_in_the_place_of_their_names(settings: MakeSettings) -> None:
+    """6 edges of the cell, each a motif of 3 edges; three cells of 4, 8 and 16 maps."""
+
+    def weights(config: dict[str, Any]) -> int:
+        model = network(settings("cell", **config, channels=4, layers=1), (1, 8, 8), 10)
+        cells = [cell for _, cell in model.cells_by_kind()]
+        return sum(p.numel() for cell in cells for p in cell.parameters() if p.ndim == 4)
+
+    per_edge = 4**2 + 8**2 + 16**2
+    assert weights(hierarchical("motif-1", "conv_1x1")) == 6 * 3 * per_edge
+    assert weights(hierarchical("motif-1", "dw_conv_3x3")) == 6 * 3 * 9 * (4 + 8 + 16)
+    assert weights(hierarchical("motif-1", "conv_1x1", **{"3.0-3": "none"})) == 5 * 3 * per_edge
+    assert weights(hierarchical("motif-2", "conv_1x1", **{"2.2.0-2": "skip_connect"})) == 6 * 2 * per_edge
+    with pytest.raises(Failure, match="of every path is empty"):
+        weights(hierarchical("motif-1", "none"))
+
+
 def test_every_operation_of_the_architectures_is_known() -> None:
     for architecture in (NB201, DARTS):
         assert isinstance(architecture, OneShot)
         for cell in architecture.supercells.values():
             assert set(cell.ops) <= set(OPERATIONS)
+    assert set(ARCHITECTURES["hierarchical"]("cell").ops) <= set(OPERATIONS)  # type: ignore[attr-defined]
 
 
 def test_a_smaller_architecture_is_told_by_its_names(settings: MakeSettings) -> None:

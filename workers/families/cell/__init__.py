@@ -1,4 +1,4 @@
-"""Networks of repeated cells, whose architecture is searched: those of DARTS and of NAS-Bench-201."""
+"""Networks of repeated cells, whose architecture is searched: of DARTS, of NAS-Bench-201, and hierarchical ones."""
 
 from workers.families.cell.architecture import choices
 from workers.rows import Family
@@ -7,12 +7,13 @@ from workers.training.recipe import EVERYTHING
 
 FAMILY = Family(
     name="cell",
-    title="Cells of a searched architecture (NAS-Bench-201, DARTS)",
+    title="Cells of a searched architecture (NAS-Bench-201, DARTS, hierarchical)",
     tasks=("classification",),
     inputs=("image",),
     source="X. Dong and Y. Yang, NAS-Bench-201: extending the scope of reproducible neural architecture search, 2020; "
-    "H. Liu, K. Simonyan and Y. Yang, DARTS: differentiable architecture search, 2019; B. Zoph et al., Learning "
-    "transferable architectures for scalable image recognition, 2018",
+    "H. Liu, K. Simonyan and Y. Yang, DARTS: differentiable architecture search, 2019; H. Liu et al., "
+    "Hierarchical representations for efficient architecture search, 2018; B. Zoph et al., Learning transferable "
+    "architectures for scalable image recognition, 2018",
     builder="workers.families.cell.network:build",
     own=(
         *choices(),
@@ -31,7 +32,7 @@ FAMILY = Family(
             low=1,
             high=8,
             limits=(1, 100),
-            help="cells of each of the three stages of nas-bench-201 (theirs has 5); of darts all cells "
+            help="cells of each of the three stages (nas-bench-201 has 5); of darts all cells "
             "(8 to search, 20 to train), with fewer than 3 none that keeps the size",
         ),
         Choice(

@@ -10,7 +10,7 @@ from spaces.values import Value
 from workers.training.hyperparameters import Choice
 
 NAME = "cell"  # the name that the architecture has in a space of this family
-PRESETS = ("nas-bench-201", "darts")
+PRESETS = ("nas-bench-201", "darts", "hierarchical")
 USUAL = ("nor_conv_3x3", "sep_conv_3x3")  # what edges do where nothing else is said
 
 
@@ -21,9 +21,10 @@ def choices() -> tuple[Choice, ...]:
         for gene in ARCHITECTURES[name](NAME).genes:
             full = f"{NAME}.{gene.rest}"
             assert full not in found, f"two presets have {full}"
+            busy = [choice for choice in gene.choices if choice != "none"]
             found[full] = Choice(
                 name=full,
-                default=next((usual for usual in USUAL if usual in gene.choices), gene.choices[0]),
+                default=next((usual for usual in USUAL if usual in busy), busy[0]),
                 choices=gene.choices,
                 when={"parameter": NAME, "equals": name},
                 optional=True,

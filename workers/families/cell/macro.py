@@ -1,7 +1,7 @@
 """The networks around cells: how many there are, how wide they are, where images get smaller.
 
 stages     three stages of equal cells, between them a residual block that halves the sides and doubles the maps
-           (X. Dong and Y. Yang, NAS-Bench-201, 2020)
+           (X. Dong and Y. Yang, NAS-Bench-201, 2020); hierarchical cells, which keep shapes as well, lie in it too
 reductions normal cells, and at one and two thirds of the depth cells that halve the sides and double the maps; every
            cell reads the two before it (H. Liu, K. Simonyan and Y. Yang, DARTS, 2019)
 """

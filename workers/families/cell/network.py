@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from spaces.architectures import OneShot, SuperCell
+from spaces.architectures import Architecture, OneShot
+from spaces.architectures.hierarchical import Hierarchical
 from spaces.errors import InvalidInput
+from spaces.values import Config
 from workers.data.loading import Examples
 from workers.families.blocks import PathDrop, Settings, infeasible
 from workers.families.cell.architecture import NAME, architecture_of
@@ -24,6 +27,7 @@ NONE = "none"
 AROUND: Mapping[str, tuple[type[Stages] | type[Reductions], bool]] = {
     "nas-bench-201": (Stages, False),
     "darts": (Reductions, True),
+    "hierarchical": (Stages, False),
 }
 """By preset the network around its cells, and whether a cell answers the maps of all its nodes."""
 
@@ -42,27 +46,58 @@ def network(settings: Settings, shape: tuple[int, ...], outputs: int) -> Around:
         raise infeasible(f"no architecture: {error}") from error
     if reason is not None:
         raise infeasible(reason)
-    assert isinstance(architecture, OneShot), f"no network for {architecture.preset}"
-    paths, cells, kit = architecture.paths(config), architecture.supercells, Kit(settings)
+    wiring, kit = wiring_of(architecture, config), Kit(settings)
 
     def edges_of(kind: str, channels: int) -> EdgeMaker:
         def make(edge: int, stride: int) -> nn.Module | None:
-            chosen = paths[kind][edge]
-            if chosen is None or cells[kind].ops[chosen] == NONE:
+            name = wiring[kind].ops[edge]
+            if name is None:
                 return None
-            made = operation(kit, cells[kind].ops[chosen], channels, stride)
+            made = operation(kit, name, channels, stride)
             # an identity is never dropped, or a gradient would find no way
             return made if isinstance(made, nn.Identity) else nn.Sequential(made, PathDrop(settings["drop_path"]))
 
         return make
 
-    return around(settings[NAME], next(iter(cells.values())), kit, edges_of, shape, outputs)
+    graph = next(iter(wiring.values()))
+    return around(settings[NAME], graph.inputs, graph.edges, kit, edges_of, shape, outputs)
 
 
-def around(preset: str, cell: SuperCell, kit: Kit, edges_of: EdgesOf, shape: tuple[int, ...], outputs: int) -> Around:
+@dataclass(frozen=True)
+class Wiring:
+    """A cell's graph, and the operation of each of its edges; None where the cell does not have it."""
+
+    inputs: int
+    edges: tuple[tuple[int, int], ...]
+    ops: tuple[str | None, ...]
+
+
+def wiring_of(architecture: Architecture, config: Config) -> Mapping[str, Wiring]:
+    """By the kind of cell."""
+    if isinstance(architecture, Hierarchical):
+        flat = architecture.flattened(config)
+        edges = sorted(flat.edges, key=lambda edge: (edge.target, edge.source))
+        return {"cell": Wiring(1, tuple((e.source, e.target) for e in edges), tuple(e.op for e in edges))}
+    assert isinstance(architecture, OneShot), f"no network for {architecture.preset}"
+    found = {}
+    for kind, cell in architecture.supercells.items():
+        ops = (None if op is None else cell.ops[op] for op in architecture.paths(config)[kind])
+        found[kind] = Wiring(cell.inputs, cell.edges, tuple(None if op == NONE else op for op in ops))
+    return found
+
+
+def around(
+    preset: str,
+    inputs: int,
+    edges: tuple[tuple[int, int], ...],
+    kit: Kit,
+    edges_of: EdgesOf,
+    shape: tuple[int, ...],
+    outputs: int,
+) -> Around:
     """The preset's network, with these edges in its cells."""
     made, concatenated = AROUND[preset]
-    return made(kit, Form(cell.inputs, cell.edges, concatenated), edges_of, shape, outputs)
+    return made(kit, Form(inputs, edges, concatenated), edges_of, shape, outputs)
 
 
 class CellClassifier(Classifier):

@@ -1,8 +1,8 @@
 """What the edges of a cell may do: one table of operations, each from `channels` maps to as many.
 
-DARTS (H. Liu, K. Simonyan and Y. Yang 2019), NASNet (B. Zoph et al. 2018) and NAS-Bench-201 (X. Dong and Y. Yang 2020)
-name them alike where they mean the same. Activation, then convolution, then norm; separable ones do it twice. A stride
-of 2 halves the sides, rounded up.
+DARTS (H. Liu, K. Simonyan and Y. Yang 2019), NAS-Bench-201 (X. Dong and Y. Yang 2020) and the hierarchical cells of
+H. Liu et al. (2018) name them alike where they mean the same. Activation, then convolution, then norm; separable ones
+do it twice. A stride of 2 halves the sides, rounded up.
 """
 
 from __future__ import annotations
@@ -71,6 +71,16 @@ def plain(size: int) -> Callable[[Kit, int, int], nn.Module]:
     return lambda kit, channels, stride: convolved(kit, channels, channels, (size, size), (stride, stride))
 
 
+def by_map(size: int) -> Callable[[Kit, int, int], nn.Module]:
+    """Every map by itself."""
+
+    def make(kit: Kit, channels: int, stride: int) -> nn.Module:
+        conv = kit.convolution(channels, channels, (size, size), (stride, stride), 1, channels)
+        return nn.Sequential(kit.activation(), conv, kit.norm(channels))
+
+    return make
+
+
 def separable(size: int) -> Callable[[Kit, int, int], nn.Module]:
     """Twice: every map by itself, then all maps position by position."""
 
@@ -91,20 +101,6 @@ def depthwise(kit: Kit, channels: int, size: int, stride: int, dilation: int = 1
         kit.convolution(channels, channels, (1, 1), (1, 1), 1, 1),
         kit.norm(channels),
     ]
-
-
-def stretched(size: int) -> Callable[[Kit, int, int], nn.Module]:
-    """1×size, then size×1."""
-
-    def make(kit: Kit, channels: int, stride: int) -> nn.Module:
-        return nn.Sequential(
-            kit.activation(),
-            kit.convolution(channels, channels, (1, size), (1, stride), 1, 1),
-            kit.convolution(channels, channels, (size, 1), (stride, 1), 1, 1),
-            kit.norm(channels),
-        )
-
-    return make
 
 
 def pooled(kind: str, size: int) -> Callable[[Kit, int, int], nn.Module]:
@@ -160,16 +156,13 @@ OPERATIONS: Mapping[str, Callable[[Kit, int, int], nn.Module]] = {
     "none": lambda kit, channels, stride: Zero(stride),
     "skip_connect": carried,
     "max_pool_3x3": pooled("max", 3),
-    "max_pool_5x5": pooled("max", 5),
-    "max_pool_7x7": pooled("max", 7),
     "avg_pool_3x3": pooled("avg", 3),
+    "conv_1x1": plain(1),
+    "dw_conv_3x3": by_map(3),
     "nor_conv_1x1": plain(1),
     "nor_conv_3x3": plain(3),
     "sep_conv_3x3": separable(3),
     "sep_conv_5x5": separable(5),
-    "sep_conv_7x7": separable(7),
     "dil_conv_3x3": dilated(3),
     "dil_conv_5x5": dilated(5),
-    "conv_3x1_1x3": stretched(3),
-    "conv_7x1_1x7": stretched(7),
 }
