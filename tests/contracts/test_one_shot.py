@@ -23,8 +23,8 @@ from workers.catalogue import DATASETS
 from workers.data.loading import training_data
 from workers.objectives.train import TrainObjective
 from workers.protocol import Assignment, Failure, FailureClass, Report, Result, Stop, Supernet, to_the_end
+from workers.supernets.dealing import halves
 from workers.supernets.methods import METHODS
-from workers.supernets.search import halves
 from workers.training.plan import Plan
 
 sys.path.append(str(Path(__file__).parent))  # for the rows of the tiny datasets, which name their code

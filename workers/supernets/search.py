@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -14,21 +12,23 @@ import torch
 from torch import Tensor
 
 from spaces import Space
-from spaces.architectures import OneShot, of_space
+from spaces.architectures import of_space
 from spaces.values import Config
 from workers.checkpoints import Checkpoint
-from workers.data.loading import Data, Examples
+from workers.data.loading import Data
 from workers.families.blocks import attach_noise, initialize
 from workers.families.cell.network import set_drop
 from workers.protocol import Failure, FailureClass
 from workers.protocol import Supernet as Wanted
-from workers.supernets.controller import Controller
 from workers.supernets.costs import costs_of
+from workers.supernets.course import Course
 from workers.supernets.curvature import Rule, dominant_eigenvalue
-from workers.supernets.methods import METHODS, Method
-from workers.supernets.relaxation import Binary, Dirichlet, EdgeSoftmax, Gumbel, Relaxation, Softmax, of_config
+from workers.supernets.dealing import cycled, halves
+from workers.supernets.methods import METHODS
+from workers.supernets.relaxation import Softmax, of_config
 from workers.supernets.report import metrics_of
 from workers.supernets.sampling import Uniform
+from workers.supernets.setup import drop_of, relaxation_of, settings_of
 from workers.supernets.supernet import Supernet, evaluating, one_shot
 from workers.supernets.updates import UPDATES, Work
 from workers.training.augmentation import augmented
@@ -40,80 +40,9 @@ from workers.training.settings import Settings
 from workers.training.streams import Purpose, stream
 
 RANKED = ("ranked", "retrain", "trusted")  # options that say what comes after the search
-# of the recipe, what the options of a method say, or what a supernet does not follow
-FIXED: Mapping[str, Any] = {
-    "optimizer": "sgd",
-    "nesterov": False,
-    "momentum_ramp": False,
-    "schedule": "cosine",
-    "warmup": 0.0,
-    "final_lr": 1 / 25,
-    "decay": "l2",
-    "batch_growth": 1,
-    "lr_link": "none",
-    "clip": "norm",
-}
 PEEK = 4  # random architectures of which the best is shown, where nothing is learnt of the architecture
 MOST_DECAY = 0.03  # what weight decay is raised to at most
 TENFOLD = 10
-
-
-def settings_of(plan: Plan, method: Method, options: Mapping[str, Any]) -> Settings:
-    """The recipe of a supernet: what the study's space fixes, and in its place what the method's options say."""
-    given = {name: options[name] for name in ("batch_size", "lr", "momentum", "weight_decay")}
-    given |= {name: options[name] for name in ("channels", "layers") if options.get(name) is not None}
-    settings = {**plan.settings, **FIXED, **given, "clip_norm": options["clip"], **method.recipe}
-    return {**settings, "init": "orthogonal" if settings["init"] == "data_scaled" else settings["init"]}
-
-
-def relaxation_of(
-    architecture: OneShot, method: Method, options: Mapping[str, Any], rng: torch.Generator
-) -> Relaxation:
-    match options.get("relaxation", method.relaxation):
-        case "softmax":
-            return Softmax(architecture, rng)
-        case "edge_softmax":
-            return EdgeSoftmax(architecture, rng)
-        case "gumbel":
-            ends = {name: options[f"tau_{name}"] for name in ("start", "end") if f"tau_{name}" in options}
-            return Gumbel(architecture, rng, **ends)
-        case "dirichlet":
-            return Dirichlet(architecture, rng)
-        case "uniform":
-            return Uniform(architecture)
-        case "binary":
-            return Binary(architecture, rng)
-        case "controller":
-            return Controller(architecture, rng, options["controller_hidden"])
-        case unknown:
-            raise AssertionError(f"no relaxation {unknown!r}")
-
-
-@dataclass
-class Course:
-    """What a search remembers beside tensors, as JSON. `looks` are (epoch, curvature); `genotype_of` is the epoch whose
-    genotype is the result, where a rise of the curvature says that it is not the last one's. `rises`: how often weight
-    decay was raised for one."""
-
-    epoch: int
-    genotypes: list[str]
-    looks: list[tuple[int, float]]
-    genotype_of: int | None
-    rises: int
-    metrics: dict[str, float]
-
-    @property
-    def over(self) -> bool:
-        return self.genotype_of is not None
-
-    def packed(self) -> Tensor:
-        return torch.tensor(list(json.dumps(vars(self)).encode()), dtype=torch.uint8)
-
-    @classmethod
-    def unpacked(cls, stored: Tensor) -> Course:
-        read = cls(**json.loads(bytes(stored.tolist())))
-        read.looks = [(epoch, value) for epoch, value in read.looks]
-        return read
 
 
 class Search:
@@ -344,24 +273,3 @@ class Search:
                 _, index, key = name.split("/", 2)
                 stored.setdefault(index, {})[key] = tensor
         remember(self.optimizers, stored)
-
-
-def halves(examples: Examples, seed: int) -> tuple[Examples, Examples]:
-    """Two disjoint halves, drawn at random: for the weights, and for the architecture."""
-    order = torch.randperm(len(examples), generator=stream(seed, "halves")).to(examples.inputs.device)
-    middle = len(examples) // 2
-    return examples[order[:middle].sort().values], examples[order[middle:].sort().values]
-
-
-def cycled(examples: Examples, size: int, rng: torch.Generator, device: torch.device) -> Iterator[Examples]:
-    """Batches without end: all examples in a new order, again and again."""
-    while True:
-        order = torch.randperm(len(examples), generator=rng).to(examples.inputs.device)
-        for part in order.tensor_split(max(1, len(examples) // size)):
-            yield examples[part].to(device)
-
-
-def drop_of(options: Mapping[str, Any], epoch: int, horizon: int) -> float:
-    """The share of operations that an epoch leaves out; growing, it comes to its most in the last one."""
-    most: float = options.get("drop", 0.0)
-    return most if options.get("drop_schedule") == "constant" else most * epoch / max(1, horizon - 1)

@@ -17,7 +17,8 @@ from workers.protocol import Assignment, Failure, FailureClass, Report, Result, 
 from workers.supernets.methods import METHODS
 from workers.supernets.ranking import ranking
 from workers.supernets.report import warnings_of
-from workers.supernets.search import Search, settings_of
+from workers.supernets.search import Search
+from workers.supernets.setup import settings_of
 from workers.training.devices import prepare_device
 from workers.training.plan import Plan
 from workers.training.streams import stream

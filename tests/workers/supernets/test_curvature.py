@@ -8,7 +8,7 @@ import torch
 from workers.supernets import perturbation
 from workers.supernets.curvature import Rule, dominant_eigenvalue
 from workers.supernets.mixture import Mix
-from workers.supernets.search import drop_of
+from workers.supernets.setup import drop_of
 
 RULE = Rule(window=5, patience=4, start=10, rise=1.3)
 

@@ -12,10 +12,11 @@ from workers.data.loading import Examples
 from workers.objectives.train import TrainObjective
 from workers.protocol import Assignment, Failure, FailureClass, Result, Supernet, to_the_end
 from workers.supernets import ranking as module
+from workers.supernets.course import Course
 from workers.supernets.mixture import Mixes
 from workers.supernets.relaxation import Softmax, of_config
 from workers.supernets.report import metrics_of, warnings_of
-from workers.supernets.search import MOST_DECAY, Course, Search
+from workers.supernets.search import MOST_DECAY, Search
 from workers.supernets.supernet import Supernet as Network
 from workers.training.plan import Plan
 
