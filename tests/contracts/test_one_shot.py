@@ -158,6 +158,11 @@ def test_another_seed_is_another_search(method: str) -> None:
     assert train(work)[1] != train(replace(work, seed=8))[1]
 
 
+def test_every_one_shot_algorithm_has_its_method() -> None:
+    assert {row.name for row in ALGORITHMS.values() if row.one_shot} == METHODS.keys()
+    assert all(name == row.name for name, row in METHODS.items())
+
+
 def test_weights_and_architecture_learn_from_different_examples() -> None:
     plan = Plan.of(assignment("darts", "darts", {}))
     train_examples = training_data(plan.dataset, plan.part, torch.device("cpu")).train
