@@ -109,13 +109,17 @@ class Engagement:
         """
         fidelity = self.spec.space.fidelity
         value = restore_fidelity(self.spec, row.run.fidelity)
-        supernet = self._supernet() if row.run.kind == "supernet" else None
+        level = (fidelity.name, value, fidelity.high) if fidelity and value is not None else None
+        supernet = None
+        if row.run.kind == "supernet":
+            supernet = self._supernet()
+            level = ("epochs", supernet.options["epochs"], supernet.options["epochs"])
         return Assignment(
             key=key,
             objective=self.objective if store is None else objective_for_worker(self.objective, store),
             config=dict(row.trial.config),
             seed=training_seed(self.spec, row.run),
-            fidelity=(fidelity.name, value, fidelity.high) if fidelity and value is not None else None,
+            fidelity=level,
             resume_from=resume_from,
             checkpoint=checkpoint,
             task="train" if checkpoint else "test",

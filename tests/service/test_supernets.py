@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from search.history import RunState
 from service.database import Database
-from service.models import DEFAULT_PROJECT_ID, Run
+from service.models import DEFAULT_PROJECT_ID, Report, Run
 from service.repositories.studies import Studies
 from service.states import StudyState
 from service.transfer.exporting import exported
 from spaces.errors import InvalidInput
+from workers.checkpoints import Checkpoint
 from workers.protocol import FailureClass, Supernet
 
 Create = Callable[..., int]
@@ -139,6 +141,31 @@ def test_a_found_architecture_is_taken_to_another_dataset(
             space = Studies(session, DEFAULT_PROJECT_ID).get(name).spec["space"]
         values = {each["name"]: each["value"] for each in space["parameters"] if each["type"] == "constant"}
         assert values == {"cell": "nas-bench-201", **{f"cell.{edge}": operation for edge in EDGES}}
+
+
+def test_a_supernet_whose_worker_is_lost_goes_on_from_its_last_epoch(
+    create: Create, pool: Any, turn: Callable[[], None], sqlite_database: Database
+) -> None:
+    study_id = create(**DARTS)
+    turn()
+    first = pool.first
+    assert first.fidelity == ("epochs", 2, 2)
+    assert first.checkpoint is not None
+    Checkpoint({}, 1, {"val_accuracy": 0.3}, {"w": torch.zeros(2)}, {}).save(first.checkpoint)
+    pool.report(first, 1, val_accuracy=0.3)
+    turn()
+    pool.fail(first, FailureClass.LOST)
+    turn()
+    turn()
+    again = pool.first
+    assert again.resume_from == first.checkpoint
+    with sqlite_database.session(write=False) as session:
+        reports = session.query(Report).filter_by(study_id=study_id).all()
+    assert [(report.step, report.attempt) for report in reports] == [(1, 2)]
+    pool.fail(again, FailureClass.LOST)  # before it saved anything
+    turn()
+    turn()
+    assert pool.first.resume_from == first.checkpoint
 
 
 @pytest.mark.parametrize(
