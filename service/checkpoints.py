@@ -16,8 +16,10 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from service.models import Attempt, Run
 from service.store import StorageError, Store
 from service.store.keys import CHECKPOINTS
+from workers.checkpoint_header import epoch_of
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,15 @@ class Checkpoints:
         if self._remote is None:
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
         return name
+
+    def saved_by(self, attempt: Attempt, run: Run) -> tuple[str, float] | None:
+        """What a lost attempt at a supernet's run saved after its last whole epoch, and that epoch: the next attempt
+        goes on from there. Other runs save at their end alone, and files on other machines come there at the end."""
+        if run.kind != "supernet" or self._remote is not None:
+            return None
+        name = self.name(attempt.study_id, attempt.run, attempt.number)
+        epoch = epoch_of(self.path(name))
+        return None if epoch is None else (name, float(epoch))
 
     def model(self, study_id: int, job: int) -> Path:
         """Where a finalization's model lies; its folder exists afterwards, if it is on this machine's disk."""

@@ -139,7 +139,7 @@ class Dispatcher:
             for study in Owned(session).owned(self.owner):
                 study.bank(utcnow(), worked=True)
                 if runs_on_pool(study.spec["objective"]):
-                    _recover(study, Runs(session), Events(session), AttemptState.PREEMPTED)
+                    _recover(study, Runs(session), Events(session), AttemptState.PREEMPTED, self.checkpoints)
             Owned(session).release(self.owner)
         self._engagements.clear()
 
@@ -206,7 +206,7 @@ class Dispatcher:
         """Takes a study on. What a former owner left behind is to be started anew. Raises InvalidInput."""
         if not runs_on_pool(study.spec["objective"]):
             return engage(study, Tracked.of(study))  # of most of them, its history will never be needed
-        _recover(study, Runs(session), Events(session), AttemptState.LOST)
+        _recover(study, Runs(session), Events(session), AttemptState.LOST, self.checkpoints)
         session.flush()
         return engage(study, tracked(session, study))
 
@@ -415,9 +415,12 @@ def _observe(engagement: Engagement, study: Glance | Study) -> None:
         engagement.out_of_time, engagement.settled = True, False
 
 
-def _recover(study: Study, runs: Runs, events: Events, ended: AttemptState) -> None:
-    """Makes the runs that a former owner left behind pending again."""
+def _recover(study: Study, runs: Runs, events: Events, ended: AttemptState, checkpoints: Checkpoints) -> None:
+    """Makes the runs that a former owner left behind pending again, with what they saved on their way."""
     for row in runs.open(study.id):
+        attempt = runs.attempt(row.run) if row.run.attempts else None
+        if attempt and attempt.ended_at is None and (saved := checkpoints.saved_by(attempt, row.run)):
+            attempt.checkpoint, attempt.checkpoint_step = saved
         runs.end_attempt(row.run, ended)
         if row.run.state == RunState.RUNNING:
             events.move_run(study, row.run, RunState.PENDING, {"after": str(ended)})

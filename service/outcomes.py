@@ -29,7 +29,6 @@ from service.repositories.standings import Standings
 from service.retries import ENDS, RetryPolicy
 from service.states import AttemptState
 from service.tracking import Tracked, kind_of, outcome
-from workers.checkpoint_header import epoch_of
 from workers.jobs import MEMBERS, kinds_of
 from workers.protocol import Cost, FailureClass, Report, Result
 
@@ -206,8 +205,9 @@ class Outcomes:
         """The attempt ended badly. Whether the run is tried again, which the study's policy says."""
         end = ENDS.get(failure, AttemptState.ERROR)
         attempt = self._end_attempt(run, end, message, cost)
-        if attempt is not None and failure is FailureClass.LOST and run.kind == "supernet":
-            self._keep_saved(run, attempt)
+        if attempt is not None and failure is FailureClass.LOST and (saved := self.checkpoints.saved_by(attempt, run)):
+            self._give_up_attempts(attempt)
+            attempt.checkpoint, attempt.checkpoint_step = saved
         self.session.flush()
         delay = self._retry.delay(failure, self.runs.attempts_ended(run, end))
         if delay is None:
@@ -231,15 +231,6 @@ class Outcomes:
         if run.state == RunState.RUNNING:
             data = {"after": AttemptState.PREEMPTED, "attempt": run.attempts, "step": step}
             self.events.move_run(self.study, run, RunState.PENDING, data)
-
-    def _keep_saved(self, run: Run, attempt: Attempt) -> None:
-        """What a lost supernet's run saved after its last whole epoch; the next attempt goes on from there. Others save
-        at their end alone."""
-        name = self.checkpoints.name(self.study.id, run.number, run.attempts)
-        epoch = None if self.checkpoints.store_url else epoch_of(self.checkpoints.path(name))
-        if epoch is not None:
-            self._give_up_attempts(attempt)
-            attempt.checkpoint, attempt.checkpoint_step = name, float(epoch)
 
     def cancelled(self, run: Run, data: dict[str, Any]) -> None:
         """The run ends without a result."""
