@@ -54,6 +54,13 @@ def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert buckets.take("b") > 0
 
 
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time stands still for the service's buckets: however slow requests are, none fills up meanwhile."""
+    monkeypatch.setattr(Buckets.__init__, "__defaults__", (None, Clock()))
+
+
+@pytest.mark.usefixtures("still")
 def test_too_many_requests_are_refused_for_each_token_alone(
     sqlite_database: Database, client_of: ClientOf, token_for: Callable[..., str]
 ) -> None:
@@ -69,6 +76,7 @@ def test_too_many_requests_are_refused_for_each_token_alone(
     assert client_of(app).get("http://localhost/healthz").status_code == 200
 
 
+@pytest.mark.usefixtures("still")
 def test_guesses_are_limited_by_address(sqlite_database: Database, client_of: ClientOf) -> None:
     app = create_app(Settings(auth="on", rate_limit=3), sqlite_database)
     client = client_of(app)
@@ -78,6 +86,7 @@ def test_guesses_are_limited_by_address(sqlite_database: Database, client_of: Cl
     assert client.post("http://localhost/login", data={"token": "x"}).status_code == 429
 
 
+@pytest.mark.usefixtures("still")
 def test_without_auth_addresses_are_limited_if_asked_for(sqlite_database: Database, client_of: ClientOf) -> None:
     client = client_of(create_app(Settings(rate_limit=2), sqlite_database))
     assert [client.get("me").status_code for _ in range(3)] == [200, 200, 429]
