@@ -1,7 +1,7 @@
 """Variation of configs: the neighbours of one, and the child of two.
 
 A value that is kept stays as it is; a parameter that only the child has is drawn from the prior (uniformly where there
-is none). What constraints forbid is made again, and in the end repaired.
+is none). What constraints forbid is made again, and in the end repaired. So is an architecture that cannot be trained.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from search.history import Config, Value
 from spaces import Space
+from spaces.architectures import Architecture, of_space
 from spaces.domain import Choices, Domain
 
 SPREAD = 0.25
@@ -36,13 +37,21 @@ def perturbed(space: Space, config: Config, rng: np.random.Generator, rate: floa
 
 
 def mutated(space: Space, config: Config, rng: np.random.Generator) -> Config:
-    """A child of a config: one of its active parameters, each as likely as the others, takes another value near by."""
+    """A child of a config: one of its active parameters, each as likely as the others, takes another value near by.
+
+    Where that is one of an architecture, an edit of the architecture follows instead: one operation or one edge, both
+    kinds as likely (Real et al. 2019), then each place where that can be, then each way of doing it.
+    """
     genes = _genes(space, config)
     if not genes:
         return dict(config)
+    architecture = of_space(space)
+    own = frozenset[str]() if architecture is None else frozenset(each["name"] for each in architecture.parameters())
 
     def child() -> Config:
         gene = genes[rng.integers(len(genes))]
+        if architecture is not None and gene in own:
+            return space.replace(config, edit(architecture, config, rng), rng)
         value = config[gene]
         for _ in range(TRIES):
             if value != config[gene]:
@@ -51,6 +60,14 @@ def mutated(space: Space, config: Config, rng: np.random.Generator) -> Config:
         return space.replace(config, {gene: value}, rng)
 
     return _first_legal(space, child, config, rng)
+
+
+def edit(architecture: Architecture, config: Config, rng: np.random.Generator) -> Config:
+    """What one mutation of the architecture replaces. It has a choice that is not made for it."""
+    kinds = list(architecture.edits(config).values())
+    places = kinds[rng.integers(len(kinds))]
+    edits = places[rng.integers(len(places))]
+    return edits[rng.integers(len(edits))]
 
 
 def crossed(space: Space, one: Config, other: Config, rng: np.random.Generator) -> Config:
@@ -70,10 +87,11 @@ def _genes(space: Space, config: Config) -> list[str]:
 
 
 def _first_legal(space: Space, make: Callable[[], Config], unlike: Config, rng: np.random.Generator) -> Config:
-    """Makes configs until one is allowed and not the given one; repairs the last one."""
+    """Makes configs until one is allowed, can be trained and is not the given one; repairs the last one."""
+    architecture = of_space(space)
     for _ in range(TRIES):
         config = make()
-        if config != unlike and space.allows(config):
+        if config != unlike and space.allows(config) and (architecture is None or not architecture.objection(config)):
             return config
     return space.repair(config, rng)
 

@@ -25,6 +25,11 @@ from spaces.values import Config, Value, kind, listing, show, token
 
 Json = dict[str, Any]
 Choices = tuple[tuple[str, tuple[Value, ...]], ...]
+Place = tuple[dict[str, Value], ...]
+"""One spot of an architecture: the edits that are possible there. An edit has the values, by the rests of their names,
+that it replaces."""
+
+OP, EDGE = "op", "edge"
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,40 @@ class Architecture(ABC):
             if not graph.connected:
                 return f"nothing leads from the input of {graph.name} to its output: an edge of every path is `none`"
         return None
+
+    def edits(self, config: Config) -> Mapping[str, tuple[Place, ...]]:
+        """What one mutation may do, by kind: `op` does something else in a place, `edge` leads from elsewhere to it
+        (the mutations of operations and of hidden states of Real et al. 2019). Numbers go to the next ones. Places
+        where nothing else is possible are left out, and so are kinds without places."""
+        return self._placed({OP: self._changes(self.values(config))})
+
+    def _changes(self, values: Mapping[str, Value]) -> list[Place]:
+        """Per active gene, its other choices; of an ordered one, those beside it."""
+        places = []
+        for gene in self.genes:
+            if gene.rest in values:
+                at = [token(choice) for choice in gene.choices].index(token(values[gene.rest]))
+                others = [i for i in range(len(gene.choices)) if i != at and (not gene.ordered or abs(i - at) == 1)]
+                places.append(tuple({gene.rest: gene.choices[i]} for i in others))
+        return places
+
+    def _placed(self, kinds: Mapping[str, Sequence[Place]]) -> Mapping[str, tuple[Place, ...]]:
+        """The edits within the choices of the space, under the names of the parameters."""
+        found: dict[str, tuple[Place, ...]] = {}
+        for kind_, places in kinds.items():
+            legal = (tuple(edit for edit in place if self._has(edit)) for place in places)
+            named = (tuple({f"{self.name}.{r}": v for r, v in edit.items()} for edit in place) for place in legal)
+            if kept := tuple(place for place in named if place):
+                found[kind_] = kept
+        return found
+
+    def _has(self, edit: Mapping[str, Value]) -> bool:
+        """Whether the space has these choices."""
+        return all(token(value) in self._allowed[rest] for rest, value in edit.items())
+
+    @cached_property
+    def _allowed(self) -> Mapping[str, frozenset[object]]:
+        return {gene.rest: frozenset(token(choice) for choice in gene.choices) for gene in self.genes}
 
     def drawing(self, config: Config) -> Json:
         """`{"cells": [{"name", "nodes": [{"id", "label", "layer"}], "edges": [{"from", "to", "op"}]}]}`."""

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.architectures.base import Gene
+from spaces.architectures.base import EDGE, OP, Gene, Place
 from spaces.architectures.graphs import CONCAT, Edge, Graph
 from spaces.architectures.one_shot import OneShot, SuperCell
 from spaces.architectures.options import Count, Subset
@@ -132,6 +132,19 @@ class Darts(OneShot):
             graphs.append(Graph(kind, labels, 2, (*edges, *joins), self.ops))
         return tuple(graphs)
 
+    def edits(self, config: Config) -> Mapping[str, tuple[Place, ...]]:
+        """An edge takes its operation along to another state that the node does not read yet; where the space has no
+        such pair of states, both edges move."""
+        changes = {rest: place for place in self._changes(self.values(config)) for edit in place for rest in edit}
+        ops = [place for rest, place in changes.items() if not rest.endswith("inputs")]
+        moves: list[Place] = []
+        for kind, blocks in self.cells(config).items():
+            for node, (edge, other) in enumerate((block.edges for block in blocks), start=2):
+                near = [_moved(f"{kind}.{node}", *ends, node) for ends in ((edge, other), (other, edge))]
+                possible = any(self._has(edit) for place in near for edit in place)
+                moves += near if possible else [changes.get(f"{kind}.{node}.inputs", ())]
+        return self._placed({OP: ops, EDGE: moves})
+
     @property
     def supercells(self) -> Mapping[str, SuperCell]:
         """With `none` in front of the operations: a supernet learns with it that an edge is of no use."""
@@ -176,6 +189,16 @@ class Darts(OneShot):
 def _pairs(node: int) -> list[tuple[int, int]]:
     """The pairs of states before a node, in the order 0-1, 0-2, 1-2, 0-3, ..."""
     return sorted(combinations(range(node), 2), key=lambda pair: pair[::-1])
+
+
+def _moved(prefix: str, edge: tuple[str, int], kept: tuple[str, int], node: int) -> Place:
+    """The genes of a node with the one edge (op, state) at every other state that is free, and the other kept."""
+    found: list[dict[str, Value]] = []
+    for state in range(node):
+        if state not in (edge[1], kept[1]):
+            (op0, state0), (op1, state1) = sorted(((edge[0], state), kept), key=lambda each: each[1])
+            found.append({f"{prefix}.inputs": f"{state0}-{state1}", f"{prefix}.op0": op0, f"{prefix}.op1": op1})
+    return tuple(found)
 
 
 def _heaviest(weights: NDArray[np.float64], ops: Sequence[str], allowed: Sequence[Value]) -> tuple[float, str]:

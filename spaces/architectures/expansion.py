@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from spaces.architectures.base import Architecture
@@ -111,6 +112,7 @@ def of_entry(entry: object) -> Architecture:
     return architecture
 
 
+@lru_cache(maxsize=64)
 def of_space(space: Space) -> Architecture | None:
     """The architecture that parameters of the space make up, None when there is none: a constant with the name of a
     preset, and just its choices under the constant's name. Choices may be fewer than the preset's, or constants."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.architectures.base import Architecture, Gene
+from spaces.architectures.base import EDGE, OP, Architecture, Gene, Place
 from spaces.architectures.graphs import CONCAT, Edge, Graph
 from spaces.architectures.options import Count, Subset
 from spaces.architectures.relabeling import Block, relabeled
@@ -106,6 +106,14 @@ class NasNet(Architecture):
         """The genotype with the edges of each block in order, and its blocks numbered anew as in DARTS. Equal cells
         differ in the order of blocks and edges alone, that is, of channels."""
         return _written({kind: relabeled(blocks, 2) for kind, blocks in self.cells(config).items()})
+
+    def edits(self, config: Config) -> Mapping[str, tuple[Place, ...]]:
+        """An edge leads from another state; how a block joins its edges counts as an operation."""
+        edges: list[Place] = []
+        ops: list[Place] = []
+        for place in self._changes(self.values(config)):
+            (edges if any(".input" in rest for edit in place for rest in edit) else ops).append(place)
+        return self._placed({OP: ops, EDGE: edges})
 
     def graphs(self, config: Config) -> tuple[Graph, ...]:
         """A node per block; the two edges of a block may be parallel."""

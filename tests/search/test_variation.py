@@ -8,6 +8,7 @@ import pytest
 from search.samplers.variation import crossed, mutated, perturbed
 from search.streams import stream
 from spaces import Space
+from spaces.architectures import of_space
 
 SPACE = Space.from_json(
     {
@@ -111,3 +112,56 @@ def test_constraints_are_kept():
 def test_a_space_of_one_point_has_no_other_child():
     space = Space.from_json({"parameters": [{"name": "one", "type": "constant", "value": 1}]})
     assert mutated(space, {"one": 1}, stream(0, 6, "")) == {"one": 1}
+
+
+def cell_space(preset, *more, **form):
+    return Space.from_json({"parameters": [{"name": "cell", "type": "cell", "preset": preset, **form}, *more]})
+
+
+def test_a_mutation_of_a_cell_changes_one_operation():
+    """NAS-Bench-201: one of 6 edges, its op another one: 24 neighbours, each as likely."""
+    space, rng, found = cell_space("nas-bench-201"), stream(0, 1, ""), Counter()
+    parent = space.sample(np.random.default_rng(2))
+    for _ in range(2400):
+        child = mutated(space, parent, rng)
+        (gene,) = changed(child, parent)
+        found[gene, child[gene]] += 1
+    assert len(found) == 24
+    assert all(count == pytest.approx(100, abs=45) for count in found.values())
+
+
+def test_a_mutation_of_darts_changes_an_edge_or_an_operation_as_often():
+    space, rng, kinds = cell_space("darts"), stream(0, 2, ""), Counter()
+    parent = space.sample(np.random.default_rng(3))
+    for _ in range(1000):
+        genes = changed(mutated(space, parent, rng), parent)
+        assert len({gene.rsplit(".", 1)[0] for gene in genes}) == 1, "one node"
+        kinds["edge" if any(gene.endswith("inputs") for gene in genes) else "op"] += 1
+    assert kinds["edge"] == pytest.approx(500, abs=60)
+
+
+def test_recipe_and_architecture_mutate_together():
+    space, rng = cell_space("nas-bench-201", {"name": "lr", "type": "float", "low": 0, "high": 1}), stream(0, 3, "")
+    parent = space.sample(np.random.default_rng(4))
+    genes = Counter(next(iter(changed(mutated(space, parent, rng), parent))) for _ in range(1400))
+    assert genes["lr"] == pytest.approx(200, abs=50), "each of the 7 parameters as often"
+
+
+def test_children_can_be_trained():
+    """Of cells with two operations, one of which is none, many are disconnected: none of them is a child."""
+    space, rng = cell_space("nas-bench-201", ops=["none", "nor_conv_3x3"]), stream(0, 4, "")
+    architecture = of_space(space)
+    configs = [config for config in space.enumerate() if architecture.objection(config) is None]
+    assert 20 < len(configs) < 64
+    for parent in configs:
+        for child in (mutated(space, parent, rng), crossed(space, parent, configs[0], rng)):
+            assert architecture.objection(child) is None
+
+
+def test_what_no_edit_reaches_is_reached_by_its_parameter():
+    """Where a user leaves two pairs of states without a state in common, both edges move."""
+    only = {"normal.4.inputs": ["0-1", "2-3"]}
+    space, rng = cell_space("darts", ops=["skip_connect"], choices=only), stream(0, 5, "")
+    parent = {**space.sample(np.random.default_rng(1)), "cell.normal.4.inputs": "0-1"}
+    found = {mutated(space, parent, rng)["cell.normal.4.inputs"] for _ in range(200)}
+    assert found == {"0-1", "2-3"}

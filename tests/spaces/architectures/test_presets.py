@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from spaces import Config, InvalidInput, Space, json_schema, lint
 from spaces.architectures import ARCHITECTURES, Architecture, OneShot, of_config, of_entry, of_space, written_out
+from spaces.architectures.darts import Darts
 from spaces.architectures.hierarchical import Hierarchical
 
 law = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -219,3 +220,42 @@ def test_what_a_space_does_not_have_is_no_genotype_of_it() -> None:
         few.config_of("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     with pytest.raises(InvalidInput, match=r"cell\.0-4: unknown choice of the architecture"):
         few.config_of("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|+|none~0|none~1|none~2|none~3|")
+
+
+@law
+@given(seed=seeds)
+def test_an_edit_is_one_step_to_another_architecture_of_the_space(architecture: Architecture, seed: int) -> None:
+    space, config = _space(architecture), _config(architecture, seed)
+    edits = [edit for places in architecture.edits(config).values() for place in places for edit in place]
+    assert bool(edits) == any(each.domain.count != 1 and each.name in config for each in space)
+    found = set()
+    for edit in edits:
+        child = space.replace(config, edit, np.random.default_rng(0))
+        space.validate(child)
+        found.add(space.key(child))
+    assert space.key(config) not in found
+    assert len(found) == len(edits) or architecture.preset == "nasnet", "each leads elsewhere"
+    if architecture.preset in ("nas-bench-201", "hierarchical", "nasnet"):
+        assert all(len(edit) == 1 for edit in edits)
+
+
+def test_an_edge_of_darts_takes_its_operation_along() -> None:
+    darts = of_entry({"name": "cell", "type": "cell", "preset": "darts", "nodes": 2})
+    assert isinstance(darts, Darts)
+    config = darts.config_of(
+        "Genotype(normal=[('skip_connect', 0), ('max_pool_3x3', 1), ('sep_conv_3x3', 0), ('avg_pool_3x3', 1)], "
+        "normal_concat=[2, 3], reduce=[('skip_connect', 0), ('max_pool_3x3', 1), ('sep_conv_3x3', 1), "
+        "('avg_pool_3x3', 2)], reduce_concat=[2, 3])"
+    )
+    edits = darts.edits(config)
+    assert {kind: len(places) for kind, places in edits.items()} == {"op": 8, "edge": 4}
+    of_normal = [edit for place in edits["edge"][:2] for edit in place]
+    assert of_normal == [
+        {"cell.normal.3.inputs": "1-2", "cell.normal.3.op0": "avg_pool_3x3", "cell.normal.3.op1": "sep_conv_3x3"},
+        {"cell.normal.3.inputs": "0-2", "cell.normal.3.op0": "sep_conv_3x3", "cell.normal.3.op1": "avg_pool_3x3"},
+    ]
+    for edit in (edit for place in edits["edge"] for edit in place):
+        before, after = (darts.cells(each) for each in (config, {**config, **edit}))
+        (kind,) = (kind for kind in before if before[kind] != after[kind])
+        assert len(set(before[kind][1].edges) & set(after[kind][1].edges)) == 1, "the other edge is where it was"
+        assert sorted(op for op, _ in before[kind][1].edges) == sorted(op for op, _ in after[kind][1].edges)
