@@ -114,6 +114,7 @@ CASES = {
     "dehb": Case(SPACE, {"name": "dehb"}, 3),
     "evolution": Case(SPACE, {"name": "evolution"}, 3),
     "neuroevolution": Case(SPACE, {"name": "neuroevolution"}, 3),
+    "reinforce": Case(SPACE, {"name": "reinforce"}, 3),
     "gp": Case.slow("gp"),
     "dngo": Case.slow("dngo"),
     "smac": Case.slow("smac"),

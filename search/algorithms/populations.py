@@ -16,6 +16,7 @@ from search.options import Option
 from search.samplers import Sampler
 from search.samplers.de import DifferentialEvolution
 from search.samplers.evolution import ElitistEvolution, RegularizedEvolution
+from search.samplers.reinforce import Reinforce
 from search.schedulers import Scheduler
 from search.schedulers.dehb import Dehb
 from search.schedulers.pbt import Pbt, segment_ends
@@ -52,6 +53,10 @@ def _evolution(space: Space, options: Options) -> Sampler:
 
 def _neuroevolution(space: Space, options: Options) -> Sampler:
     return ElitistEvolution(space, **options)
+
+
+def _reinforce(space: Space, options: Options) -> Sampler:
+    return Reinforce(space, **options)
 
 
 def _pbt(space: Space, options: Options) -> Scheduler:
@@ -115,6 +120,22 @@ ROWS = (
             Option("selection", "text", "How parents are chosen.", "tournament", choices=("rank", "tournament")),
             TOURNAMENT,
             Option("crossover", "float", "Share of children of two parents.", default=0.3, at_least=0, at_most=1),
+        ),
+        learns=True,
+    ),
+    Algorithm(
+        name="reinforce",
+        summary="A policy draws configs and is rewarded for good ones: for choices, and hundreds of cheap runs.",
+        paper="Zoph and Le 2017, Neural architecture search with reinforcement learning; Williams 1992",
+        sampler=_reinforce,
+        scheduler=full,
+        options=(
+            Option("lr", "float", "Learning rate of the policy (Adam).", default=0.1, above=0, at_most=10),
+            Option("entropy", "float", "Reward for staying undecided.", default=1e-3, at_least=0, at_most=10),
+            Option(
+                "baseline_decay", "float", "Of the mean of earlier rewards.", default=0.9, at_least=0, at_most=0.9999
+            ),
+            Option("bins", "int", "Parts of the range of a number.", default=8, at_least=2, at_most=1000),
         ),
         learns=True,
     ),
