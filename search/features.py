@@ -24,7 +24,8 @@ SMOOTH = 20
 
 
 class Features:
-    """The map of a space. `smooth`: the axes that may be treated as continuous; `columns`: where they are mapped to."""
+    """The map of a space. `smooth`: the axes that may be treated as continuous; `columns`: where they are mapped to.
+    `axes`: the axis that each column tells of."""
 
     def __init__(self, space: Space) -> None:
         domains = [parameter.domain for parameter in space.parameters]
@@ -44,6 +45,8 @@ class Features:
         smooth = [(axis, column) for column, axis in enumerate(numbers) if _is_smooth(domains[axis].count)]
         self.smooth = np.array([axis for axis, _ in smooth], dtype=np.int64)
         self.columns = np.array([column for _, column in smooth], dtype=np.int64)
+        of_choices = [axis for axis, count in self._choices for _ in range(_columns(count))]
+        self.axes = np.array([*numbers, *of_choices, *self._conditional.tolist()], dtype=np.int64)
 
     def __call__(self, points: Floats) -> Floats:
         """Shape [n, parameters], NaN where inactive, to shape [n, width]."""

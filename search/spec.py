@@ -295,9 +295,13 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         example = '"prior": {"mode": 0.01, "confidence": "medium"}'
         message = f"needs a prior on at least one parameter, such as {example} with the value that you would try first"
         yield ("space", "parameters"), message
-    if algorithm.needs_architecture and not isinstance(of_space(space), OneShot):
+    architecture = of_space(space) if algorithm.needs_architecture else None
+    if algorithm.one_shot and not isinstance(architecture, OneShot):
         example = '{"name": "cell", "type": "cell", "preset": "nas-bench-201"}'
         yield ("space", "parameters"), f"needs an architecture that a supernet can hold, such as {example}"
+    elif algorithm.needs_architecture and architecture is None:
+        example = '{"name": "cell", "type": "cell", "preset": "nas-bench-201"}'
+        yield ("space", "parameters"), f"needs an architecture, such as {example}"
     for index, parameter in enumerate(space.parameters):
         if parameter.when is not None and not algorithm.conditions:
             yield ("space", "parameters", index, "when"), "needs parameters without conditions"

@@ -81,6 +81,21 @@ DNGO_OPTIONS = (
 )
 
 
+NASBOT_OPTIONS = (
+    Option("initial", "int", "Uniform draws before the process is asked.", default=10, at_least=2, at_most=10_000),
+    Option(
+        "distance",
+        "text",
+        "What architectures are compared by: what it takes to carry the operations of one over to the other, or the"
+        " paths that lead through them (faster).",
+        default="transport",
+        choices=("transport", "paths"),
+    ),
+    Option("candidates", "int", "Configs that are looked at per suggestion.", default=200, at_least=6, at_most=10_000),
+    Option("at_most", "int", "Trials that are learned from: the best and the newest ones.", default=200, at_least=10),
+)
+
+
 def _smac(space: Space, options: Options) -> Sampler:
     from search.samplers.smac_forest import ForestSampler
 
@@ -97,6 +112,12 @@ def _dngo(space: Space, options: Options) -> Sampler:
     from search.samplers.dngo import DngoSampler
 
     return DngoSampler(space, **options)
+
+
+def _nasbot(space: Space, options: Options) -> Sampler:
+    from search.samplers.nasbot import Nasbot
+
+    return Nasbot(space, **options)
 
 
 ROWS = (
@@ -136,6 +157,16 @@ ROWS = (
         sampler=_dngo,
         scheduler=full,
         options=DNGO_OPTIONS,
+        learns=True,
+    ),
+    Algorithm(
+        name="nasbot",
+        summary="A Gaussian process that compares architectures as graphs: the fewest trainings of them.",
+        paper="Kandasamy et al. 2018, Neural architecture search with Bayesian optimisation and optimal transport",
+        sampler=_nasbot,
+        scheduler=full,
+        options=NASBOT_OPTIONS,
+        needs_architecture=True,
         learns=True,
     ),
 )

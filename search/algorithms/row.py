@@ -25,8 +25,9 @@ class Algorithm:
 
     `needs_fidelity`: a fidelity axis is required (an algorithm without the need runs everything to its maximum).
     `needs_prior`: some parameter must have a prior.
-    `needs_architecture`: the space must have an architecture that a supernet can hold.
-    `one_shot`: its first run ranks the configs that are trained after it.
+    `needs_architecture`: the space must have an architecture.
+    `one_shot`: its first run ranks the configs that are trained after it; the architecture is one that a supernet can
+    hold.
     `conditions`, `several_metrics`, `pending`: it serves conditional parameters, ranks by more than one metric, decides
     while runs are open.
     `synchronous`: its slots do not depend on the order in which runs end. `learns`: its configs depend on results.

@@ -78,6 +78,10 @@ class Architecture(ABC):
     def graphs(self, config: Config) -> tuple[Graph, ...]:
         """What is to be drawn: the cells, or the parts of the network."""
 
+    def operations(self, config: Config) -> tuple[Graph, ...]:
+        """The same without parts in parts: every edge has an operation, or merely joins."""
+        return self.graphs(config)
+
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
         """The choices, as restricted."""
@@ -204,7 +208,7 @@ class Architecture(ABC):
 
     def path_encoding(self, config: Config, longest: int = 3) -> NDArray[np.uint8]:
         """One bit per cell, input and sequence of at most `longest` operations; see `Graph.path_bits`."""
-        return np.concatenate([graph.path_bits(longest) for graph in self.graphs(config)])
+        return np.concatenate([graph.path_bits(longest) for graph in self.operations(config)])
 
     @classmethod
     def read(cls, read: Fields, name: str) -> Self:

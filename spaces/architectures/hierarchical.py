@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spaces.architectures import strings
 from spaces.architectures.base import Architecture, Gene
 from spaces.architectures.graphs import Edge, Graph, alive
@@ -126,9 +123,9 @@ class Hierarchical(Architecture):
             labels.append(str(target) if target < self.nodes else "output")
         return Graph("cell", tuple(labels), 1, tuple(edges), self.ops)
 
-    def path_encoding(self, config: Config, longest: int = 3) -> NDArray[np.uint8]:
-        """Of the flattened cell: the same bits, whichever motifs are in use."""
-        return self.flattened(config).path_bits(longest)
+    def operations(self, config: Config) -> tuple[Graph, ...]:
+        """The flattened cell: one graph, whichever motifs are in use."""
+        return (self.flattened(config),)
 
     def objection(self, config: Config) -> str | None:
         if self.flattened(config).connected:
