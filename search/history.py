@@ -43,6 +43,10 @@ ENQUEUED: Final = "enqueued"
 TOLD: Final = "told"
 """The rules in the origins of runs that try an enqueued config, and that were carried out elsewhere."""
 
+INHERITS: Final = "inherits"
+"""In the origin of a run: that of another trial, whose weights it begins with as far as they fit. Unlike one that goes
+on from another, it begins its own schedule, and costs as much as any."""
+
 INFEASIBLE = 1e300
 """From here on the ranking of a result says that it breaks a constraint; no loss is as large (`results.LARGEST`)."""
 

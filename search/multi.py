@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search import pareto
-from search.history import History
+from search.algorithms import ALGORITHMS
+from search.history import INHERITS, History
 from search.results import leaderboard
 from search.spec import StudySpec
 
@@ -25,8 +26,8 @@ def pareto_front(study: StudySpec, history: History) -> list[int]:
 
 def contenders(study: StudySpec, history: History, runners_up: int = 0) -> set[int]:
     """The runs that answer "what is best", or may yet: the incumbent, with several objectives the front, with
-    replicates the trials that are repeated, and so many of the best trials as an ensemble may be made of. Their
-    checkpoints are worth keeping; any other's never again."""
+    replicates the trials that are repeated, so many of the best trials as an ensemble may be made of, and what other
+    trials begin with. Their checkpoints are worth keeping; any other's never again."""
     board, runs = leaderboard(study, history), set()
     if board.leader is not None:
         runs.add(board.leader.run)
@@ -35,7 +36,17 @@ def contenders(study: StudySpec, history: History, runners_up: int = 0) -> set[i
     if study.replicates is not None:
         runs.update(candidate.run for candidate in board.top(study.replicates.top))
     runs.update(candidate.run for candidate in board.top(runners_up))
-    return runs
+    return runs | parents(study, history)
+
+
+def parents(study: StudySpec, history: History) -> set[int]:
+    """The runs whose weights others begin with: those that are under way, and what may yet be decided."""
+    row, options = ALGORITHMS[study.algorithm.name], study.algorithm.options
+    if row.inherits is None or not row.inheriting(options):
+        return set()
+    firsts = (history.runs[history.runs_of(history.runs[run].trial)[0]] for run in history.open)
+    needed = {run.origin[INHERITS] for run in firsts if INHERITS in run.origin}
+    return needed | set(row.inherits(study.space, options, history))
 
 
 def reference_point(study: StudySpec, history: History) -> list[float] | None:

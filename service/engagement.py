@@ -102,10 +102,11 @@ class Engagement:
         resume_from: Path | None,
         checkpoint: Path | None,
         store: Store | None = None,
+        inherit_from: Path | None = None,
     ) -> Assignment:
         """What a worker needs to carry out the run; without `checkpoint` it is the final test of `resume_from`.
 
-        Both are keys in the `store`, if it is on other machines.
+        All of them are keys in the `store`, if it is on other machines.
         """
         fidelity = self.spec.space.fidelity
         value = restore_fidelity(self.spec, row.run.fidelity)
@@ -122,6 +123,7 @@ class Engagement:
             fidelity=level,
             resume_from=resume_from,
             checkpoint=checkpoint,
+            inherit_from=inherit_from,
             task="train" if checkpoint else "test",
             supernet=supernet,
             resources=self.resources,

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from search.actions import Done, Wait
+from search.history import INHERITS
 from service.checkpoints import Checkpoints
 from service.database import Session
 from service.decisions import OUT_OF_TIME, Decisions, reason_of
@@ -142,6 +143,7 @@ class Planner:
                 self._source(run, attempt),
                 self.checkpoints.path(target),
                 self.checkpoints.store,
+                self._parent(run),
             )
         )
         self._keys[key] = run.number
@@ -168,6 +170,18 @@ class Planner:
             log.warning("run %d does not go on from its checkpoint %s: it is gone", run.number, path)
             return None
         return path
+
+    def _parent(self, run: Run) -> Path | None:
+        """The checkpoint whose weights the run's trial begins with. One that is gone is named all the same: the worker
+        fails with it, for a training that began with nothing would be another one than was decided."""
+        history = self.engagement.tracked.history
+        number = history.runs[history.runs_of(run.trial)[0]].origin.get(INHERITS)
+        if number is None:
+            return None
+        parent = self.runs.get(self.study.id, number).run
+        return self.checkpoints.path(
+            parent.checkpoint or self.checkpoints.name(self.study.id, parent.number, parent.attempts)
+        )
 
     def _cancel(self, free: list[RunRow]) -> None:
         outcomes = Outcomes(self.session, self.study, self.engagement.tracked, self.checkpoints)

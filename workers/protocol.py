@@ -95,6 +95,7 @@ class Assignment:
     `fidelity` is `(name, value, maximum)`, cumulative: a resumed training starts at the checkpoint's own step.
     `seed` is the trial's: all its runs share it, so that a continued training equals an uninterrupted one.
     `resume_from` and `checkpoint` are file paths: where to continue from, where to save at the end.
+    `inherit_from` is the checkpoint of another trial, whose weights a training begins with as far as they fit.
     `log` is the file that captures what a command writes to its stdout and stderr; None keeps nothing.
     `store` is where these files lie if not on a disk that all workers share: an address for fsspec, in which the paths
     are keys. Objectives never see it: `workers.staging` brings the files to this machine and back.
@@ -107,6 +108,7 @@ class Assignment:
     fidelity: tuple[str, float | int, float | int] | None = None
     resume_from: Path | None = None
     checkpoint: Path | None = None
+    inherit_from: Path | None = None
     task: Literal["train", "test", "job"] = "train"
     job: Job | None = None
     supernet: Supernet | None = None

@@ -38,6 +38,7 @@ class _Remote(Staged):
                 store=None,
                 resume_from=folder / "resume" if assignment.resume_from else None,
                 checkpoint=folder / "checkpoint" if assignment.checkpoint else None,
+                inherit_from=folder / "inherit" if assignment.inherit_from else None,
                 log=folder / "log" if assignment.log else None,
                 job=_members_in(folder, assignment.job) if assignment.job else None,
             )
@@ -50,6 +51,8 @@ class _Remote(Staged):
         """Raises StorageError."""
         if self._keys.resume_from and self.assignment.resume_from:
             self._store.fetch(self._keys.resume_from.as_posix(), self.assignment.resume_from)
+        if self._keys.inherit_from and self.assignment.inherit_from:
+            self._store.fetch(self._keys.inherit_from.as_posix(), self.assignment.inherit_from)
         if self._keys.job and self.assignment.job:
             for there, here in zip(self._keys.job.members, self.assignment.job.members, strict=True):
                 self._store.fetch(there.checkpoint.as_posix(), here.checkpoint)
@@ -117,7 +120,7 @@ def staged(assignment: Assignment) -> Iterator[Staged]:
             files = _Remote(assignment, Remote(assignment.store), Path(folder))
             files.fetch()
         except Missing as error:
-            raise Failure(FailureClass.ERROR, f"the checkpoint to continue from is gone: {error}") from error
+            raise Failure(FailureClass.ERROR, f"the checkpoint to begin with is gone: {error}") from error
         except StorageError as error:
             raise _unreachable(error) from error
         yield files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from search.algorithms.row import Algorithm, Options
@@ -12,6 +12,7 @@ from search.algorithms.shared import (
     one_rung,
     uniform,
 )
+from search.history import History
 from search.options import Option
 from search.samplers import Sampler
 from search.samplers.de import DifferentialEvolution
@@ -53,6 +54,10 @@ def _evolution(space: Space, options: Options) -> Sampler:
 
 def _neuroevolution(space: Space, options: Options) -> Sampler:
     return ElitistEvolution(space, **options)
+
+
+def _parents(space: Space, options: Options, history: History) -> Collection[int]:
+    return ElitistEvolution(space, **options).possible_parents(history)
 
 
 def _reinforce(space: Space, options: Options) -> Sampler:
@@ -120,7 +125,9 @@ ROWS = (
             Option("selection", "text", "How parents are chosen.", "tournament", choices=("rank", "tournament")),
             TOURNAMENT,
             Option("crossover", "float", "Share of children of two parents.", default=0.3, at_least=0, at_most=1),
+            Option("inherit", "bool", "Children begin with the weights of their parent that fit.", default=False),
         ),
+        inherits=_parents,
         learns=True,
     ),
     Algorithm(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from search.history import History
 from search.options import Option
 from search.samplers import Sampler
 from search.schedulers import Scheduler
@@ -32,6 +33,7 @@ class Algorithm:
     while runs are open.
     `synchronous`: its slots do not depend on the order in which runs end. `learns`: its configs depend on results.
     `forks`: trials may begin with what others have learned, so that configs change in the middle of a training.
+    `inherits`: the runs whose weights new trials may yet begin with; None where they begin with none.
     `ends`: it ends without a budget, in any space.
     `sampler` and `scheduler` build its halves from a space and complete options; `advise` lists what is legal but
     hardly meant, with paths from the study's root.
@@ -54,12 +56,18 @@ class Algorithm:
     learns: bool = False
     forks: bool = False
     ends: bool = False
+    inherits: Callable[[Space, Options, History], Collection[int]] | None = None
     advise: Callable[[Space, Options], Iterable[Problem]] = no_advice
 
     def scheduler_within(self, space: Space, options: Options, budget: float | None) -> Scheduler:
         """Its scheduler, for a study with so much fidelity to spend in all; None is no limit."""
         scheduler = self.scheduler(space, options)
         return scheduler.within(budget) if isinstance(scheduler, First) else scheduler
+
+    def inheriting(self, options: Options) -> bool:
+        """Whether its trials begin with weights of others: where it asks by an option, if that is set."""
+        asks = any(option.name == "inherit" for option in self.options)
+        return self.inherits is not None and (not asks or options.get("inherit") is True)
 
     @property
     def uses_prior(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from search.actions import Sample
-from search.history import Config, Ended, Event, History, Outcome, Run, RunState
+from search.history import INHERITS, Config, Ended, Event, History, Outcome, Run, RunState
 from search.points import points
 from search.samplers import Origin, Streams
 from search.samplers.random import RandomSampler
@@ -68,6 +68,7 @@ class ElitistEvolution:
     that have succeeded since; it is complete with the last of them, and the parent of all that are drawn until the
     next. Parents are drawn with replacement, with weights N, N - 1, ..., 1 by "rank" or as the best of a "tournament".
     With probability `crossover` the child takes each gene from one of two parents at random before it is mutated.
+    With `inherit` it begins with what its (first) parent has learned.
     """
 
     space: Space
@@ -76,9 +77,10 @@ class ElitistEvolution:
     selection: Selection = "tournament"
     tournament: int | None = None
     crossover: float = 0.3
+    inherit: bool = False
 
     def sample(self, request: Sample, history: History, streams: Streams) -> tuple[Config, Origin]:
-        generations = history.view(self, lambda: Generations(self.population, self.elites))
+        generations = self._generations(history)
         members = generations.members
         if generations.succeeded + history.open_count < self.population or not members:
             return RandomSampler(self.space).sample(request, history, streams)
@@ -99,7 +101,21 @@ class ElitistEvolution:
             "probabilities": {"mutation": 1 - self.crossover, "crossover": self.crossover},
             "generation": generations.number + 1,
         }
-        return config, {**origin, "left": left} if left is not None else {**origin, "parents": parents}
+        if left is not None:
+            return config, {**origin, "left": left}
+        return config, {**origin, "parents": parents, **self._inherited(history, parents[0])}
+
+    def possible_parents(self, history: History) -> set[int]:
+        """The runs of all trials that may yet be parents."""
+        return {history.runs_of(trial)[0] for _, trial in self._generations(history).candidates}
+
+    def _generations(self, history: History) -> Generations:
+        return history.view(self, lambda: Generations(self.population, self.elites))
+
+    def _inherited(self, history: History, parent: int) -> Origin:
+        """What was carried out elsewhere has left no weights here."""
+        run = history.runs[history.runs_of(parent)[0]]
+        return {INHERITS: run.number} if self.inherit and not run.told else {}
 
     def _select(self, members: list[Member], rng: np.random.Generator) -> int:
         if self.selection == "rank":
@@ -152,6 +168,11 @@ class Generations:
     @property
     def members(self) -> list[Member]:
         return self._members or sorted(self._children)
+
+    @property
+    def candidates(self) -> list[Member]:
+        """The members of this generation, and those of the next so far."""
+        return self._members + self._children
 
 
 def elite_count(population: int, share: float) -> int:

@@ -4,7 +4,22 @@ from collections import Counter
 
 import pytest
 
-from search import ALGORITHMS, Added, Ended, History, Outcome, Run, RunState, StudySpec, ask_many, best
+from search import (
+    ALGORITHMS,
+    Added,
+    Done,
+    Ended,
+    History,
+    Outcome,
+    Run,
+    RunState,
+    StudySpec,
+    ask,
+    ask_many,
+    best,
+    contenders,
+    told,
+)
 from search.samplers.evolution import Generations, Queue, elite_count
 from search.simulation import simulate
 from search.streams import stream
@@ -230,3 +245,43 @@ def test_the_tournament_is_a_fifth_of_the_population_if_not_given():
     assert options == {"population": 20, "tournament": None, "removes": "oldest"}
     given = simulate(study("evolution", max_runs=40, tournament=4), succeed).history
     assert given.events == simulate(study("evolution", max_runs=40), succeed).history.events
+
+
+def test_a_child_may_begin_with_the_weights_of_its_first_parent():
+    spec = study("neuroevolution", max_runs=60, population=6, inherit=True)
+    history, kept = History(), {}
+    while not isinstance(found := ask(spec, history), Done):
+        kept[found.number] = contenders(spec, history)
+        for event in (Added(found), Ended(found.number, succeed(found))):
+            history.append(event)
+    children = [run for run in history.runs if "parents" in run.origin]
+    assert len(children) > 40
+    for run in children:
+        assert run.origin["inherits"] == run.origin["parents"][0]
+        assert run.resume_from is None
+        assert run.origin["inherits"] in kept[run.number], "it was still there"
+    assert len(kept[59]) < 20, "not all are kept"
+    plain = simulate(study("neuroevolution", max_runs=60, population=6), succeed).history
+    assert [run.config for run in plain.runs] == [run.config for run in history.runs]
+    assert not any("inherits" in run.origin for run in plain.runs)
+
+
+def test_what_open_runs_begin_with_is_kept_and_what_was_told_has_no_weights():
+    spec, history = study("neuroevolution", population=2, inherit=True, tournament=1), History()
+    for number in range(2):
+        run, outcome = told(spec, history, {"x": 0.1 * number, "n": 1, "kind": "a"}, {"loss": 1.0})
+        history.append(Added(run))
+        history.append(Ended(run.number, outcome))
+    (child,), _ = ask_many(spec, history, 1)
+    assert child.origin["parents"][0] in (0, 1)
+    assert "inherits" not in child.origin
+    history.append(Ended(2, Outcome(RunState.SUCCEEDED, (0.5,))))
+    runs, _ = ask_many(spec, history, 30)
+    heirs = [run for run in runs if run.origin.get("inherits") == 2]
+    assert heirs
+    for number in range(3, 13):  # generations later
+        history.append(Ended(number, Outcome(RunState.SUCCEEDED, (0.4 - number / 100,))))
+    assert 2 in contenders(spec, history)
+    for number in range(13, 33):
+        history.append(Ended(number, Outcome(RunState.SUCCEEDED, (0.4 - number / 100,))))
+    assert 2 not in contenders(spec, history)

@@ -6,10 +6,11 @@ To add an objective, write its module beside this one (a class with `check`, `tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from search import ALGORITHMS
 from spaces.architectures import written_out as cells_written_out
 from spaces.checks import unknown
 from spaces.errors import InvalidInput, Problem
@@ -74,4 +75,21 @@ def check(study: Mapping[str, Any]) -> list[Problem]:
     name = objective["type"]
     if not isinstance(name, str) or name not in OBJECTIVES:
         return [Problem(("objective", "type"), unknown("objective", name, OBJECTIVES))]
-    return list(OBJECTIVES[name].check(objective, study))
+    return [*OBJECTIVES[name].check(objective, study), *_without_weights(name, study)]
+
+
+def _without_weights(name: str, study: Mapping[str, Any]) -> Iterator[Problem]:
+    """Trials can begin with weights of others where the weights are known here."""
+    algorithm, space = study.get("algorithm"), study.get("space")
+    row = ALGORITHMS.get(str(algorithm.get("name"))) if isinstance(algorithm, Mapping) else None
+    if row is None or not isinstance(algorithm, Mapping) or not row.inheriting(algorithm):
+        return
+    path = ("algorithm", "inherit" if "inherit" in algorithm else "name")
+    fidelity = space.get("fidelity") if isinstance(space, Mapping) else None
+    if name != "train":
+        yield Problem(
+            path, f"children begin with the weights of their parents, which an objective {name} keeps to itself"
+        )
+    elif isinstance(fidelity, Mapping) and fidelity.get("name") == "folds":
+        message = "children would begin with weights that have seen their validation examples: use another fidelity"
+        yield Problem(path, message)

@@ -27,6 +27,7 @@ from workers.data.loading import Data, Examples
 from workers.rows import Facts
 from workers.training.committee import Committee
 from workers.training.descent import descend
+from workers.training.inheritance import copy_common
 from workers.training.optimizers import make_optimizer
 from workers.training.schedules import batch_size, link, lr_factor
 from workers.training.settings import Settings
@@ -103,6 +104,11 @@ class Learner(nn.Module, ABC):
     def begin(self, data: Data) -> None:
         """Gives the first weights what they take from the training examples, after `prepare`. Where a training goes on,
         those of the checkpoint then come in their place."""
+
+    def inherit(self, weights: Mapping[str, Tensor], identity: Mapping[str, Any], rng: torch.Generator) -> None:
+        """Takes over what fits of another network of its family, whose settings that are not mutable `identity` has, in
+        JSON. Called once, before the first epoch. `rng` is on the CPU."""
+        copy_common(self.state_dict(), weights)
 
     def response(self, inputs: Tensor) -> Tensor:
         """What the network itself says, in units of what it learns."""

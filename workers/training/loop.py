@@ -21,6 +21,7 @@ from workers.protocol import Assignment, Failure, FailureClass, Metrics, Report,
 from workers.training.assembly import assemble
 from workers.training.devices import autocast, prepare_device
 from workers.training.health import dead_units, multiply_adds
+from workers.training.inheritance import inherited
 from workers.training.keeping import Keeping
 from workers.training.learner import Epoch, Learner, Optimizers
 from workers.training.plan import Plan
@@ -57,6 +58,9 @@ def epochs(plan: Plan, assignment: Assignment) -> Steps:
     if plan.settings["init"] == "data_scaled":
         probes = data.train[:: math.ceil(len(data.train) / PROBES)].to(device)
         scale_by_data(learner, probes.inputs, plan.settings["init_gain"])
+    if assignment.inherit_from and not (assignment.resume_from and plan.continues):
+        parent = inherited(assignment.inherit_from, plan.identity(), device)
+        learner.inherit(parent.model, parent.identity, stream(assignment.seed, "inheritance"))
     size = {"parameters": parameter_count(learner), "multiply_adds": multiply_adds(learner, data.validation)}
     if plan.options.get("compile"):
         for part in learner.children():

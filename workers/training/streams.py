@@ -11,6 +11,7 @@ import torch
 
 Purpose = Literal[
     "initialization",
+    "inheritance",
     "order",
     "augmentation",
     "dropout",

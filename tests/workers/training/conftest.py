@@ -30,6 +30,7 @@ def train() -> Callable[..., Trained]:
         resume_from: Path | None = None,
         checkpoint: Path | None = None,
         stop_after: int | None = None,
+        inherit_from: Path | None = None,
     ) -> Trained:
         training = TrainObjective().train(
             Assignment(
@@ -40,6 +41,7 @@ def train() -> Callable[..., Trained]:
                 fidelity=("epochs", epochs, maximum or epochs),
                 resume_from=resume_from,
                 checkpoint=checkpoint,
+                inherit_from=inherit_from,
             )
         )
         reports: list[Report] = []
