@@ -96,6 +96,43 @@ class Chain(Architecture):
         space does not have it."""
         return self.config_of(_written(stages))
 
+    def smallest(self) -> dict[str, Value]:
+        """The config from which all others grow: the first choice of everything."""
+        first = {gene.rest: gene.choices[0] for gene in self.genes if gene.least is None}
+        for gene in self.genes:
+            if gene.least is not None and int(first[gene.least[0]]) >= gene.least[1]:
+                first[gene.rest] = gene.choices[0]
+        return self.config(first)
+
+    def growths(self, config: Config) -> list[tuple[str, dict[str, Value]]]:
+        """One step each to a larger network that can compute the same, as its name and the parameters that it sets:
+        `widen` a stage to its next width, `deepen` it to its next number of blocks, a `kernel` to its next size, a
+        `skip`."""
+        values, genes = self.values(config), {gene.rest: gene for gene in self.genes}
+        found: list[tuple[str, dict[str, Value]]] = []
+        names = {"width": "widen", "blocks": "deepen", "kernel": "kernel", "skip": "skip"}
+        for rest, value in values.items():
+            larger = [choice for choice in genes[rest].choices if choice > value]  # type: ignore[operator]
+            if not larger:
+                continue
+            place, _, what = rest.rpartition(".")
+            edit: dict[str, Value] = {rest: larger[0]}
+            if what == "blocks":
+                for block in range(int(value) + 1, int(larger[0]) + 1):
+                    new = (f"{place}.{block}.kernel", f"{place}.{block}.skip")
+                    edit |= {name: genes[name].choices[0] for name in new}
+            found.append((f"{names[what]} {place}", {f"{self.name}.{key}": each for key, each in edit.items()}))
+        return found
+
+    def costs(self, config: Config) -> tuple[float, float]:
+        """The weights of the convolutions, and their multiply-adds per pixel of an image with three channels."""
+        weights, multiply_adds, inputs = 0.0, 0.0, 3
+        for number, stage in enumerate(self.stages_of(config)):
+            for place, block in enumerate(stage.blocks):
+                size = stage.width * inputs * (block.kernel**2 + (block.skip and place == 0))
+                weights, multiply_adds, inputs = weights + size, multiply_adds + size / 4**number, stage.width
+        return weights, multiply_adds
+
     def genotype(self, config: Config) -> str:
         """By stage, its width and the kernels of its blocks, an s behind those with a skip: 16:3,3s|32:5|64:3,3s,7."""
         return _written(self.stages_of(config))
