@@ -300,8 +300,12 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         example = '{"name": "cell", "type": "cell", "preset": "nas-bench-201"}'
         yield ("space", "parameters"), f"needs an architecture that a supernet can hold, such as {example}"
     elif algorithm.needs_architecture and architecture is None:
-        example = '{"name": "cell", "type": "cell", "preset": "nas-bench-201"}'
+        preset = next(iter(algorithm.presets), "nas-bench-201")
+        example = f'{{"name": "cell", "type": "cell", "preset": "{preset}"}}'
         yield ("space", "parameters"), f"needs an architecture, such as {example}"
+    elif architecture is not None and algorithm.presets and architecture.preset not in algorithm.presets:
+        message = f"needs an architecture of preset {listing(algorithm.presets)}, not {architecture.preset}"
+        yield ("space", "parameters"), message
     for index, parameter in enumerate(space.parameters):
         if parameter.when is not None and not algorithm.conditions:
             yield ("space", "parameters", index, "when"), "needs parameters without conditions"

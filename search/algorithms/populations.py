@@ -20,6 +20,7 @@ from search.samplers.evolution import ElitistEvolution, RegularizedEvolution
 from search.samplers.reinforce import Reinforce
 from search.schedulers import Scheduler
 from search.schedulers.dehb import Dehb
+from search.schedulers.morphism import Morphism
 from search.schedulers.pbt import Pbt, segment_ends
 from spaces import Problem, Space
 
@@ -62,6 +63,14 @@ def _parents(space: Space, options: Options, history: History) -> Collection[int
 
 def _reinforce(space: Space, options: Options) -> Sampler:
     return Reinforce(space, **options)
+
+
+def _morphism(space: Space, options: Options) -> Scheduler:
+    return Morphism(space, **options)
+
+
+def _front(space: Space, options: Options, history: History) -> Collection[int]:
+    return Morphism(space, **options).possible_parents(history)
 
 
 def _pbt(space: Space, options: Options) -> Scheduler:
@@ -144,6 +153,28 @@ ROWS = (
             ),
             Option("bins", "int", "Parts of the range of a number.", default=8, at_least=2, at_most=1000),
         ),
+        learns=True,
+    ),
+    Algorithm(
+        name="morphism",
+        summary="Trained networks grow and keep what they compute: a front of small and large ones.",
+        paper="Elsken et al. 2019, Efficient multi-objective neural architecture search via Lamarckian evolution",
+        sampler=uniform,
+        scheduler=_morphism,
+        options=(
+            Option("founders", "int", "Networks that begin with nothing.", default=4, at_least=1, at_most=10_000),
+            Option(
+                "spread", "int", "Morphisms by which they are larger than the smallest.", 4, at_least=0, at_most=100
+            ),
+            Option("steps", "int", "Morphisms of a child, at most.", default=3, at_least=1, at_most=100),
+            Option("children", "int", "Of so many that are drawn one is trained.", 32, at_least=1, at_most=10_000),
+            Option("recipe", "float", "Share of children with a change of recipe.", 0.5, at_least=0, at_most=1),
+        ),
+        needs_architecture=True,
+        presets=("chain",),
+        inherits=_front,
+        several_metrics=True,
+        synchronous=False,
         learns=True,
     ),
     Algorithm(

@@ -27,6 +27,7 @@ class Algorithm:
     `needs_fidelity`: a fidelity axis is required (an algorithm without the need runs everything to its maximum).
     `needs_prior`: some parameter must have a prior.
     `needs_architecture`: the space must have an architecture.
+    `presets`: of these presets alone; any, if there are none.
     `one_shot`: its first run ranks the configs that are trained after it; the architecture is one that a supernet can
     hold.
     `conditions`, `several_metrics`, `pending`: it serves conditional parameters, ranks by more than one metric, decides
@@ -48,6 +49,7 @@ class Algorithm:
     needs_fidelity: bool = False
     needs_prior: bool = False
     needs_architecture: bool = False
+    presets: tuple[str, ...] = ()
     one_shot: bool = False
     conditions: bool = True
     several_metrics: bool = False
