@@ -122,6 +122,26 @@ def test_another_attempt_goes_on_from_it(url: str) -> None:
     assert content(url, "checkpoints/1/000000-1") == "3", "others may go on from it too"
 
 
+def test_what_it_begins_with_is_here_and_it_begins_at_the_start(url: str) -> None:
+    list(carry_out(assignment(url, checkpoint=Path("checkpoints/1/000000-1"))))
+    seen: list[str] = []
+
+    def look(given: Assignment) -> None:
+        assert given.inherit_from is not None
+        seen.append(given.inherit_from.read_text())
+
+    key = Path("checkpoints/1/000000-1")
+    child = assignment(url, inherit_from=key, checkpoint=Path("checkpoints/1/000001-1"))
+    *_, ended = carry_out(child, Saving(look))
+    assert isinstance(ended, Finished)
+    assert seen == ["3"]
+    assert content(url, "checkpoints/1/000001-1") == "3", "three steps from the start"
+    *_, ended = carry_out(assignment(url, inherit_from=Path("checkpoints/1/000009-1")))
+    assert isinstance(ended, Failed)
+    assert ended.failure is FailureClass.ERROR
+    assert "gone" in ended.message
+
+
 def test_a_job_finds_its_members_here(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     list(carry_out(assignment(url)))
     seen: list[str] = []
