@@ -1,7 +1,7 @@
 """What a supernet's run has found: configs, the best first, by a score that only compares them with each other.
 
 On the wire, as the details of its result: {"ranking": [{"config": {...}, "score": 0.61}, ...], ...}. A config names the
-parameters that were searched; the others are those of the run itself.
+parameters that were searched; the others are those of the run itself. What the search has come to has "own": true.
 """
 
 from __future__ import annotations
@@ -44,5 +44,8 @@ def found(study: StudySpec, config: Config, details: Mapping[str, object] | None
             study.space.validate({**config, **entry["config"]})
         except InvalidInput as refused:
             return Invalid("error", f"ranking[{place}] is no config of the space: {refused}")
-        read.append(Found(dict(entry["config"]), float(score)))
+        own = entry.get("own", False)
+        if not isinstance(own, bool):
+            return Invalid("error", f"ranking[{place}].own is neither true nor false: {show(own)}")
+        read.append(Found(dict(entry["config"]), float(score), own))
     return Outcome(RunState.SUCCEEDED, found=best_first(read))

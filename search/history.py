@@ -97,10 +97,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Values of some parameters that a supernet's run came upon; the higher its `score`, the more it promises."""
+    """Values of some parameters that a supernet's run came upon; the higher its `score`, the more it promises. `own`:
+    it is what the search itself has come to, rather than one of those that it ranks beside it."""
 
     config: Config
     score: float
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

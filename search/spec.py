@@ -25,7 +25,7 @@ from search.stopping.table import STOPPING_RULES, StoppingRule
 from search.streams import Streams
 from search.warm_start import informed
 from spaces import InvalidInput, Problem, Space, lint
-from spaces.architectures import OneShot, of_space
+from spaces.architectures import Architecture, OneShot, of_space
 from spaces.checks import unknown
 from spaces.errors import Path
 from spaces.values import listing, show
@@ -296,7 +296,7 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         message = f"needs a prior on at least one parameter, such as {example} with the value that you would try first"
         yield ("space", "parameters"), message
     architecture = of_space(space) if algorithm.needs_architecture else None
-    if algorithm.one_shot and not isinstance(architecture, OneShot):
+    if algorithm.one_shot and algorithm.needs_architecture and not isinstance(architecture, OneShot):
         example = '{"name": "cell", "type": "cell", "preset": "nas-bench-201"}'
         yield ("space", "parameters"), f"needs an architecture that a supernet can hold, such as {example}"
     elif algorithm.needs_architecture and architecture is None:
@@ -306,6 +306,8 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
     elif architecture is not None and algorithm.presets and architecture.preset not in algorithm.presets:
         message = f"needs an architecture of preset {listing(algorithm.presets)}, not {architecture.preset}"
         yield ("space", "parameters"), message
+    elif architecture is not None and not _open(architecture, space):
+        yield ("space", "parameters"), "needs an architecture of which something is left to choose"
     for index, parameter in enumerate(space.parameters):
         if parameter.when is not None and not algorithm.conditions:
             yield ("space", "parameters", index, "when"), "needs parameters without conditions"
@@ -313,6 +315,11 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         yield ("metrics",), f"needs a single metric, got {metrics}"
     if parallelism > 1 and not algorithm.pending:
         yield ("parallelism",), f"needs one run at a time, got {parallelism}"
+
+
+def _open(architecture: Architecture, space: Space) -> bool:
+    """Whether the space leaves anything of the architecture to choose."""
+    return any(space[parameter["name"]].domain.count != 1 for parameter in architecture.parameters())
 
 
 def _refused_replicates(algorithm: Algorithm) -> Problem:

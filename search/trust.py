@@ -81,6 +81,9 @@ def trust(study: StudySpec, history: History) -> Trust | None:
         return Trust(pairs, None, None, "unknown", "all scores, or all results, are equal")
     wide = "" if len(pairs) >= ENOUGH else f"; {len(pairs)} pairs are few, {ENOUGH} would tell more"
     told = f"Kendall's tau {kendall.value:.2f} (95 %: {kendall.low:.2f} to {kendall.high:.2f})"
+    if kendall.value >= TRUSTED and kendall.low <= 0:
+        reason = f"{told}: with so few pairs that may be chance{wide}"
+        return Trust(pairs, kendall, spearman, "unknown", reason)
     if kendall.value < TRUSTED:
         reason = f"{told}, below {TRUSTED:g}: the ranking is close to chance, go by the trainings alone{wide}"
         return Trust(pairs, kendall, spearman, "withheld", reason)

@@ -30,6 +30,8 @@ def transferred(studies: Studies, space: Json) -> Json:
     given = space[FIELD]
     if not isinstance(given, Mapping):
         raise InvalidInput.at(PATH, f'must be an object such as {{"study": "cells", "trial": 12}}, got {kind(given)}')
+    if not isinstance(space.get("parameters") or (), list | tuple):
+        raise InvalidInput.at(("space", "parameters"), f"must be a list, got {kind(space['parameters'])}")
     for field in given:
         if field not in ("study", "trial"):
             raise InvalidInput.at((*PATH, str(field)), unknown("field", field, ("study", "trial")))
@@ -44,7 +46,8 @@ def transferred(studies: Studies, space: Json) -> Json:
 
 
 def _named(parameter: object, config: Json) -> bool:
-    return isinstance(parameter, Mapping) and parameter.get("name") in config
+    name = parameter.get("name") if isinstance(parameter, Mapping) else None
+    return isinstance(name, str) and name in config
 
 
 def _config(studies: Studies, given: Mapping[str, object]) -> Json:
@@ -67,9 +70,12 @@ def _config(studies: Studies, given: Mapping[str, object]) -> Json:
             raise InvalidInput.at(PATH, f"no trial of {name!r} has succeeded yet; name one with trial")
         config = best.row.trial.config
     else:
-        try:
-            config = Runs(studies.session).trial(study.id, number)[0].config
-        except NotFound as error:
-            raise InvalidInput.at((*PATH, "trial"), str(error)) from error
+        if number >= study.trials:
+            raise InvalidInput.at((*PATH, "trial"), f"the study has no trial {number}; {study.trials} were started")
+        trial, runs = Runs(studies.session).trial(study.id, number)
+        if any(run.kind == "supernet" for run in runs):
+            message = f"trial {number} is a supernet, which is no architecture; its best are trials of their own"
+            raise InvalidInput.at((*PATH, "trial"), message)
+        config = trial.config
     own = {parameter["name"] for parameter in architecture.parameters()}
     return {key: value for key, value in config.items() if key in own}

@@ -1,6 +1,6 @@
 """One run trains a network that holds all architectures at once, and ranks them; the best are trained by themselves.
 
-    supernet -> the `retrain` best of its ranking, and `trusted` others, evenly over the rest -> done
+    supernet -> what it has come to, the `retrain` best of its ranking, `trusted` others, evenly over the rest -> done
 
 The others say whether the ranking can be believed (`search.trust`): of the best alone, which differ by little, no rank
 correlation could be told from chance. The supernet's own trial is no candidate: it has no result.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -46,14 +46,15 @@ class OneShot:
             return Wait("barrier", "the supernet is trained first; it says which architectures are worth a training")
         if outcome.state is not RunState.SUCCEEDED:
             return Done("exhausted", f"run {begun.supernet}, the supernet, {outcome.state}: nothing was ranked")
-        wanted = chosen(len(outcome.found), self.retrain, self.trusted)
+        wanted = chosen([each.own for each in outcome.found], self.retrain, self.trusted)
         if begun.ranked == len(wanted):
             return Done("exhausted", f"the supernet and {begun.ranked} of the configs that it ranked were trained")
         rank = wanted[begun.ranked]
         found = outcome.found[rank]
         config = {**history.runs[begun.supernet].config, **found.config}
+        origin: dict[str, Any] = {"rule": RANKED, "rank": rank + 1, "score": found.score}
         return Evaluate(
-            Slot(1, fidelity=self.fidelity), config, origin={"rule": RANKED, "rank": rank + 1, "score": found.score}
+            Slot(1, fidelity=self.fidelity), config, origin={**origin, "own": True} if found.own else origin
         )
 
 
@@ -72,12 +73,13 @@ class Begun:
                 self.ranked += 1
 
 
-def chosen(count: int, retrain: int, trusted: int) -> Sequence[int]:
-    """Which places of a ranking of so many, the best first, are trained: the first ones, and others from there to the
-    last at equal distances."""
-    best = min(retrain, count)
+def chosen(own: Sequence[bool], retrain: int, trusted: int) -> Sequence[int]:
+    """Which places of a ranking, the best first, are trained: what the search itself has come to, the first ones, and
+    others from there to the last at equal distances. `own` says of each place whether it is that."""
+    count, best = len(own), min(retrain, len(own))
     rest = np.linspace(best, count - 1, min(trusted, count - best)) if count > best else ()
-    return [*range(best), *sorted({round(place) for place in rest})]
+    places = [*(place for place, its in enumerate(own) if its), *range(best), *(round(place) for place in rest)]
+    return list(dict.fromkeys(places))
 
 
 def best_first(found: Sequence[Found]) -> tuple[Found, ...]:

@@ -34,12 +34,15 @@ OP, EDGE = "op", "edge"
 
 @dataclass(frozen=True)
 class Gene:
-    """One choice. `rest` is its name without the architecture's; `least`: active while that gene is at least this."""
+    """One choice. `rest` is its name without the architecture's; `least`: active while that gene is at least this.
+    `default` is what an architecture has where nothing is searched, if it is among the choices; else the first of them
+    or, of ordered ones, the middle."""
 
     rest: str
     choices: tuple[Value, ...]
     ordered: bool = False
     least: tuple[str, int] | None = None
+    default: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class Architecture(ABC):
         else:
             written |= {"type": "ordinal" if gene.ordered else "categorical", "choices": list(gene.choices)}
             written["mutable"] = False
+            if gene.default is not None and gene.default in gene.choices:
+                written["default"] = gene.default
         if gene.least is not None:
             written["when"] = {"parameter": f"{self.name}.{gene.least[0]}", "ge": gene.least[1]}
         return written

@@ -21,8 +21,8 @@ from spaces.architectures.one_shot import OneShot, SuperCell
 from spaces.architectures.options import Count, Subset
 from spaces.values import Config, Value
 
-NONE, SKIP = "none", "skip_connect"
-OPS = (NONE, SKIP, "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+NONE, SKIP, CONV = "none", "skip_connect", "nor_conv_3x3"
+OPS = (NONE, SKIP, "nor_conv_1x1", CONV, "avg_pool_3x3")
 _EDGE = r"\d+-\d+"
 
 
@@ -44,7 +44,8 @@ class NasBench201(OneShot):
         return [(source, target) for target in range(1, self.nodes) for source in range(target)]
 
     def _genes(self) -> tuple[Gene, ...]:
-        return tuple(Gene(f"{source}-{target}", self.ops) for source, target in self._edges)
+        # the first operation is none, of which nothing could be trained
+        return tuple(Gene(f"{source}-{target}", self.ops, default=CONV) for source, target in self._edges)
 
     @classmethod
     def _counts(cls, rests: Sequence[str]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,17 @@ def test_the_budget_ends_it_early() -> None:
     ],
 )
 def test_what_is_chosen_of_a_ranking(count: int, retrain: int, trusted: int, places: list[int]) -> None:
-    assert list(chosen(count, retrain, trusted)) == places
+    assert list(chosen([False] * count, retrain, trusted)) == places
+
+
+def test_what_the_search_has_come_to_is_trained_first_wherever_it_stands() -> None:
+    assert list(chosen([place == 7 for place in range(20)], 2, 3)) == [7, 0, 1, 2, 10, 19]
+    assert list(chosen([place == 1 for place in range(3)], 2, 0)) == [1, 0]
+    own = tuple(replace(each, own=place == 6) for place, each in enumerate(ranking(20)))
+    spec = study()
+    history = simulate(spec, lambda run: outcome(run, own)).history
+    assert (history.runs[1].origin["rank"], history.runs[1].origin["own"]) == (7, True)
+    assert [run.origin["rank"] for run in history.runs[2:]] == [1, 2, 3, 11, 20]
 
 
 def test_equal_scores_keep_their_order() -> None:
@@ -208,6 +219,23 @@ def test_random_scores_are_not_trusted() -> None:
     assert told.kendall is not None
     assert abs(told.kendall.value) < 0.2
     assert told.verdict == "withheld"
+
+
+def test_a_good_correlation_that_may_be_chance_is_not_trusted() -> None:
+    spec = study(options={"retrain": 5, "trusted": 0})
+    values = dict(zip(range(1, 6), (1, 2, 5, 3, 4), strict=True))  # tau 0.6 of five pairs
+
+    def mixed(run: Run) -> Outcome:
+        if run.kind == "supernet":
+            return Outcome(RunState.SUCCEEDED, found=ranking(5))
+        return Outcome(RunState.SUCCEEDED, (float(values[run.origin["rank"]]),))
+
+    told = trust(spec, simulate(spec, mixed).history)
+    assert told is not None
+    assert told.kendall is not None
+    assert told.kendall.value == pytest.approx(0.6)
+    assert told.kendall.low < 0
+    assert told.verdict == "unknown"
 
 
 def test_few_pairs_and_equal_ones_say_nothing() -> None:

@@ -14,6 +14,8 @@ from service.models import DEFAULT_PROJECT_ID, Report, Run
 from service.repositories.studies import Studies
 from service.states import StudyState
 from service.transfer.exporting import exported
+from spaces import Space
+from spaces.architectures import of_space
 from spaces.errors import InvalidInput
 from workers.checkpoints import Checkpoint
 from workers.protocol import FailureClass, Supernet
@@ -123,6 +125,13 @@ def test_a_found_architecture_is_taken_to_another_dataset(
     for one, accuracy in zip(list(pool.open.values()), (0.8, 0.9), strict=True):
         pool.finish(one, val_accuracy=accuracy)
     turn()
+    with pytest.raises(InvalidInput, match="trial 0 is a supernet"):
+        create(**{**DARTS, "name": "t", "space": {"architecture_from": {"study": "s", "trial": 0}}})
+    with pytest.raises(InvalidInput, match="name"):
+        odd = {"name": ["x"], "type": "float", "low": 0, "high": 1}
+        create(**{**DARTS, "name": "t", "space": {"architecture_from": {"study": "s"}, "parameters": [odd]}})
+    with pytest.raises(InvalidInput, match="something is left to choose"):
+        create(**{**DARTS, "name": "t", "space": {"architecture_from": {"study": "s"}, "parameters": []}})
     for trial, operation in ((None, "nor_conv_3x3"), (1, "nor_conv_1x1")):
         source = {"study": "s"} if trial is None else {"study": "s", "trial": trial}
         lr = {"name": "lr", "type": "float", "low": 1e-3, "high": 1e-1, "log": True}
@@ -179,6 +188,8 @@ def test_a_supernet_whose_worker_is_lost_goes_on_from_its_last_epoch(
             "nobody's",
         ),
         ({"architecture_from": {"study": "s", "trial": 7}}, ("space", "architecture_from", "trial"), "no trial 7"),
+        ({"architecture_from": {"study": "s", "trial": 10**30}}, ("space", "architecture_from", "trial"), "no trial 1"),
+        ({"architecture_from": {"study": "s"}, "parameters": 5}, ("space", "parameters"), "must be a list"),
         ({"architecture_from": {"study": "s"}}, ("space", "architecture_from"), "has succeeded yet"),
         ({"architecture_from": {"study": "plain"}}, ("space", "architecture_from", "study"), "has no architecture"),
         ({"architecture_from": {"study": "s", "tril": 1}}, ("space", "architecture_from", "tril"), "unknown field"),
@@ -194,6 +205,13 @@ def test_what_cannot_be_transferred_or_read_is_refused_at_its_place(
         create(**{**DARTS, "name": "other", "space": {"parameters": [], **space}})
     assert [problem.path for problem in refused.value.problems] == [path]
     assert message in refused.value.problems[0].message
+
+
+@pytest.mark.parametrize("objective", [{"type": "external"}, {"type": "command", "command": ["true"]}])
+def test_only_networks_that_are_trained_here_have_a_supernet(create: Create, objective: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        create(**{**DARTS, "objective": objective})
+    assert [problem.path for problem in refused.value.problems] == [("objective", "type")]
 
 
 def test_a_problem_within_a_cell_is_told_at_the_cells_entry(create: Create) -> None:
@@ -216,3 +234,10 @@ def test_it_is_exported_with_what_it_has_found(
     with sqlite_database.session(write=False) as session:
         content = b"".join(exported(session, Studies(session, DEFAULT_PROJECT_ID).get("s")))
     assert b'"details":{"ranking":' in content
+
+
+def test_the_default_of_a_cell_can_be_trained() -> None:
+    space = Space.from_json({"parameters": [CELL]})
+    architecture = of_space(space)
+    assert architecture is not None
+    assert architecture.objection(space.default()) is None

@@ -75,13 +75,16 @@ def check(study: Mapping[str, Any]) -> list[Problem]:
     name = objective["type"]
     if not isinstance(name, str) or name not in OBJECTIVES:
         return [Problem(("objective", "type"), unknown("objective", name, OBJECTIVES))]
-    return [*OBJECTIVES[name].check(objective, study), *_without_weights(name, study)]
+    return [*OBJECTIVES[name].check(objective, study), *_trained_elsewhere(name, study)]
 
 
-def _without_weights(name: str, study: Mapping[str, Any]) -> Iterator[Problem]:
-    """Trials can begin with weights of others where the weights are known here."""
+def _trained_elsewhere(name: str, study: Mapping[str, Any]) -> Iterator[Problem]:
+    """Only where networks are trained here can one hold others, or trials begin with the weights of others."""
     algorithm, space = study.get("algorithm"), study.get("space")
     row = ALGORITHMS.get(str(algorithm.get("name"))) if isinstance(algorithm, Mapping) else None
+    if row is not None and row.one_shot and name != "train":
+        message = f"{row.name} trains a network of its own before any trial, so the objective must be of type train"
+        yield Problem(("objective", "type"), message)
     if row is None or not isinstance(algorithm, Mapping) or not row.inheriting(algorithm):
         return
     path = ("algorithm", "inherit" if "inherit" in algorithm else "name")
