@@ -8,14 +8,12 @@ et al. 2020, Deeper insights into weight sharing).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from search.history import History, RunState
 from search.results import judged
@@ -75,8 +73,9 @@ def trust(study: StudySpec, history: History) -> Trust | None:
     goods = -study.metrics[0].sign * np.array([pair.value for pair in pairs])
     rng = stream(study.seed, len(pairs), "trust")
     draws = rng.integers(len(pairs), size=(RESAMPLES, len(pairs)))
-    kendall = _correlation(lambda a, b: stats.kendalltau(a, b).statistic, scores, goods, draws)
-    spearman = _correlation(lambda a, b: stats.spearmanr(a, b).statistic, scores, goods, draws)
+    counts = np.stack([np.bincount(draw, minlength=len(pairs)) for draw in draws]).astype(np.float64)
+    above, better = (np.sign(each[:, None] - each) for each in (scores, goods))
+    kendall, spearman = _correlation(kendalls, above, better, counts), _correlation(spearmans, above, better, counts)
     if kendall is None:
         return Trust(pairs, None, None, "unknown", "all scores, or all results, are equal")
     wide = "" if len(pairs) >= ENOUGH else f"; {len(pairs)} pairs are few, {ENOUGH} would tell more"
@@ -103,16 +102,34 @@ def _pairs(study: StudySpec, history: History) -> Sequence[Pair]:
     return pairs
 
 
+def kendalls(above: Numbers, better: Numbers, counts: Numbers) -> Numbers:
+    """Kendall's tau-b of each sample. `above` and `better`, shape [pairs, pairs], hold the signs of the differences of
+    two columns; `counts`, shape [samples, pairs], how often a pair is in a sample. NaN where all of one are equal."""
+
+    def total(signs: Numbers) -> Numbers:
+        return np.asarray(((counts @ signs) * counts).sum(axis=1))
+
+    return _ratio(total(above * better), total(above**2) * total(better**2))
+
+
+def spearmans(above: Numbers, better: Numbers, counts: Numbers) -> Numbers:
+    """Spearman's rho of each sample, ties by mean ranks: a row times the counts is twice a rank about its mean."""
+    one, other = counts @ above.T, counts @ better.T
+    return _ratio((counts * one * other).sum(axis=1), (counts * one**2).sum(axis=1) * (counts * other**2).sum(axis=1))
+
+
+def _ratio(covariance: Numbers, variances: Numbers) -> Numbers:
+    nothing = np.full_like(covariance, np.nan)
+    return np.divide(covariance, np.sqrt(variances), out=nothing, where=variances > 0)
+
+
 def _correlation(
-    measure: Callable[[Numbers, Numbers], float], scores: Numbers, goods: Numbers, draws: NDArray[np.int64]
+    measure: Callable[[Numbers, Numbers, Numbers], Numbers], above: Numbers, better: Numbers, counts: Numbers
 ) -> Correlation | None:
     """None where it is not defined. So are resamples of equal ones, which say nothing of the interval."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.ConstantInputWarning)
-        value = float(measure(scores, goods))
-        again = np.array([measure(scores[draw], goods[draw]) for draw in draws], dtype=np.float64)
+    (value,) = measure(above, better, np.ones((1, len(above))))
     if np.isnan(value):
         return None
     edge = 100 * (1 - LEVEL) / 2
-    low, high = np.nanpercentile(again, [edge, 100 - edge])
-    return Correlation(value, float(low), float(high))
+    low, high = np.nanpercentile(measure(above, better, counts), [edge, 100 - edge])
+    return Correlation(float(value), float(low), float(high))

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
 from search import ALGORITHMS, Done, Ended, History, Outcome, RunState, StudySpec, Wait, ask
 from search.by_hand import enqueue
@@ -15,7 +18,7 @@ from search.history import Added, Found, Run
 from search.results import Invalid
 from search.schedulers.one_shot import best_first, chosen
 from search.simulation import simulate
-from search.trust import trust
+from search.trust import kendalls, spearmans, trust
 from spaces import InvalidInput
 from spaces.architectures.nas_bench_201 import NasBench201
 
@@ -253,3 +256,19 @@ def test_few_pairs_and_equal_ones_say_nothing() -> None:
 def test_architecture_parameters_are_recognised() -> None:
     assert isinstance(study().space.parameters[0].default_value, str)
     assert NasBench201.preset == "nas-bench-201"
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=5, max_size=12), st.integers(0, 9))
+def test_the_correlations_of_samples_are_those_of_scipy(pairs: list[tuple[int, int]], seed: int) -> None:
+    columns = np.array(pairs, dtype=float).T
+    draw = np.random.default_rng(seed).integers(len(pairs), size=len(pairs))
+    counts = np.bincount(draw, minlength=len(pairs))[None].astype(float)
+    above, better = (np.sign(column[:, None] - column) for column in columns)
+    sample = columns[:, draw]
+    constant = any(len(set(column)) == 1 for column in sample)
+    for ours, theirs in ((kendalls, stats.kendalltau), (spearmans, stats.spearmanr)):
+        (value,) = ours(above, better, counts)
+        if constant:
+            assert np.isnan(value)
+        else:
+            assert value == pytest.approx(theirs(*sample).statistic, abs=1e-12)
