@@ -10,6 +10,7 @@ import typer
 from assay.commands import (
     access,
     amend,
+    architecture,
     data,
     doctor,
     final,
@@ -49,6 +50,8 @@ app.command("trials")(results.trials)
 app.command("watch")(results.watch)
 app.command("best")(results.best)
 app.command("front")(results.front)
+app.command("architecture")(architecture.architecture)
+app.command("trust")(architecture.trust)
 app.command("events")(webhooks.events)
 app.command("artifacts")(data.artifacts)
 app.command("logs")(data.logs)

@@ -9,6 +9,7 @@
     client.studies.invalidate(name, 3, reason), .note(name, text), .notes(name), .change(name, priority=1)
     client.studies.export(name, target), .import_(file, name=name), .attempts(name, 7), .cost(name)
     client.studies.jobs(name), .finalize(name), .wait_final(name), .model(name, target)  # around the search
+    client.studies.architecture(name, 3), .trust(name)  # what architecture search has found, and whether to believe it
     client.studies.verify(name)                      # derive every decision again
     client.studies.recorded(name)                    # its events so far
     client.webhooks.create(url), .list(), .get(3), .change(3, active=False), .delete(3), .test(3), .deliveries(3)

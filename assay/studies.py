@@ -9,6 +9,7 @@ from typing import IO, Any, cast
 
 from assay import transfer
 from assay.amend import Amendments
+from assay.architectures import Architectures
 from assay.errors import AssayError, ConnectionFailed, ProblemError, WaitTimeout
 from assay.final import Finals
 from assay.http import API, Connection, study_path
@@ -35,7 +36,7 @@ _PATIENCE = 60.0  # seconds without an answer after which a service that was the
 _RECONNECT = 0.5  # seconds between two tries
 
 
-class Studies(Amendments, Finals, Revisions):
+class Studies(Amendments, Architectures, Finals, Revisions):
     """The studies of a service. Methods raise `NotFound` for a name that the service does not know."""
 
     def __init__(self, connection: Connection) -> None:

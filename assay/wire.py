@@ -519,3 +519,60 @@ class Proposal(TypedDict):
     changes: list[dict[str, Any]]
     parameters: list[RevisedParameter]
     why: str
+
+
+class Node(TypedDict):
+    id: str
+    label: str
+    layer: int
+
+
+Edge = TypedDict("Edge", {"from": str, "to": str, "op": str})
+
+
+class Cell(TypedDict):
+    name: str
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+class Drawing(TypedDict):
+    cells: list[Cell]
+
+
+class Architecture(TypedDict):
+    """The architecture of a trial; `objection` says why it cannot be trained, if so."""
+
+    trial: int
+    name: str
+    preset: str
+    genotype: str
+    canonical: str
+    objection: str | None
+    drawing: Drawing
+
+
+class Pair(TypedDict):
+    """A ranked config that was trained by itself."""
+
+    trial: int
+    rank: int
+    score: float
+    value: float
+
+
+class Correlation(TypedDict):
+    value: float
+    low: float
+    high: float
+
+
+class Trust(TypedDict):
+    """Whether a supernet's ranking says how good architectures are."""
+
+    metric: str
+    verdict: Literal["trusted", "withheld", "unknown"]
+    reason: str
+    kendall: Correlation | None
+    spearman: Correlation | None
+    pairs: list[Pair]

@@ -32,6 +32,7 @@ from service.observability.middleware import observed
 from service.origin import SameOrigin, TrustedHosts
 from service.routes import (
     amendments,
+    architectures,
     artifacts,
     attempts,
     audit,
@@ -74,6 +75,7 @@ ROUTERS = tuple(
         attempts,
         reports,
         results,
+        architectures,
         events,
         replay,
         catalogue,

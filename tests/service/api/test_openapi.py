@@ -54,6 +54,8 @@ ROUTES = {
     "GET /api/v1/studies/{name}/runs/{number}/log": "read_log",
     "GET /api/v1/studies/{name}/trials": "list_trials",
     "GET /api/v1/studies/{name}/trials/{number}": "get_trial",
+    "GET /api/v1/studies/{name}/trials/{number}/architecture": "get_architecture",
+    "GET /api/v1/studies/{name}/trust": "get_trust",
     "GET /api/v1/tokens": "list_tokens",
     "GET /api/v1/webhooks": "list_webhooks",
     "GET /api/v1/webhooks/{webhook_id}": "get_webhook",
