@@ -135,6 +135,11 @@ def stop(value: Mapping[str, Any]) -> str:
     return f"{value['rule']} at step {number(value['step'])}: {losses}; {value['counterfactual']}"
 
 
+def few(metrics: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Metrics without the hundreds that a supernet tells of its operations and edges: those are drawn."""
+    return {name: value for name, value in (metrics or {}).items() if not name.startswith(("weight.", "edge."))}
+
+
 def sentence(message: str) -> str:
     """A message as a sentence of its own."""
     text = message[:1].upper() + message[1:]
@@ -158,7 +163,7 @@ def _plain(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-FILTERS: Mapping[str, Callable[..., str]] = {
+FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "count": count,
     "duration": duration,
@@ -174,5 +179,6 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "origin": origin,
     "stop": stop,
     "segment": segment,
+    "few": few,
     "sentence": sentence,
 }

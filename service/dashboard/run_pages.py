@@ -119,6 +119,7 @@ def _trial_page(
             wrong=wrong,
             study=shown.json,
             trial=shown_trial(row, runs),
+            cell=None if runs[0].kind == "supernet" else shown.cell(number, row.config),
             runs=[as_json(views.run(shown.runs.get(shown.row.id, run.number))) for run in runs],
             **shown.notes(number),
         )

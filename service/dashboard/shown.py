@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,12 @@ from pydantic import BaseModel
 from search import Metric
 from search.history import RunState
 from service import schemas, views
+from service.architecture_schemas import Trust
+from service.dashboard.cells import pictures
 from service.dashboard.configs import config_texts
 from service.dashboard.listing import Listing
-from service.dashboard.sketches import polyline
+from service.dashboard.sketches import polyline, scatter
+from service.dashboard.supernets import progress
 from service.dashboard.viewers import Viewer
 from service.database import Session
 from service.models import Run, Trial
@@ -22,11 +25,13 @@ from service.repositories.jobs import Jobs
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
 from service.revisions import proposal
+from service.routes.architectures import architecture_of, described
 from service.routes.jobs import shown as shown_job
 from service.routes.jobs import told
 from service.routes.parameters import cut
 from service.routes.revisions import told as told_proposal
 from service.states import StudyState
+from spaces.architectures import Architecture
 from workers.jobs import kinds_of
 
 STUDIES_PER_PAGE = 50
@@ -97,6 +102,29 @@ class ShownStudy:
             ),
             "polyline": polyline,
         }
+
+    @cached_property
+    def architecture(self) -> Architecture | None:
+        return architecture_of(self.row)
+
+    def found(self, trust: Trust | None) -> Context:
+        """What architecture search has found: the best trial's cells, and of a one-shot study how the supernet does and
+        whether to trust it."""
+        best = self.study.best
+        return {
+            "searched": self.architecture is not None,
+            "cell": self.cell(best.trial, best.config) if best else None,
+            "supernet": progress(self.reads, self.study, self.architecture) if self.architecture else None,
+            "trust": as_json(trust) if trust else None,
+            "scatter": scatter(trust.pairs) if trust else None,
+        }
+
+    def cell(self, trial: int, config: Mapping[str, Any]) -> Context | None:
+        """The architecture of a trial, with its drawings; None where the space has none."""
+        if self.architecture is None:
+            return None
+        told = as_json(described(self.architecture, trial, config))
+        return told | {"pictures": pictures(told["drawing"])}
 
     def amendments(self) -> Context:
         """What people added: the newest of it."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from service.architecture_schemas import Trust
 from service.auth.callers import Caller, Reader, Writer
 from service.auth.execution import may_execute
 from service.dashboard.configs import read_config
@@ -20,11 +21,15 @@ from service.dashboard.rendering import page
 from service.dashboard.shown import ShownStudy, as_json
 from service.dashboard.viewers import viewer_of
 from service.database import Database
+from service.histories import Histories
 from service.idempotency import Repeatable
 from service.job_schemas import Finalize
+from service.repositories.dashboard import DashboardReads
+from service.repositories.studies import Studies
 from service.routes import amendments, attempts, jobs, revisions
+from service.routes.architectures import trust_of
 from service.routes.claims import DeskOfApp
-from service.routes.parameters import DatabaseOfApp, StudyName
+from service.routes.parameters import DatabaseOfApp, HistoriesOfApp, StudyName
 
 router = APIRouter(include_in_schema=False)
 
@@ -119,6 +124,14 @@ def part_jobs(name: StudyName, caller: Reader, database: DatabaseOfApp, request:
         return page("parts/jobs.html", study=shown.json, viewer=viewer, wrong=None, **shown.jobs(viewer))
 
 
+@router.get("/studies/{name}/parts/architecture")
+def part_architecture(name: StudyName, caller: Reader, database: DatabaseOfApp, histories: HistoriesOfApp) -> Response:
+    trust = _trust(histories, caller, database, name)
+    with database.session(write=False) as session:
+        shown = ShownStudy(session, caller.project_id, name)
+        return page("parts/architecture.html", study=shown.json, **shown.found(trust))
+
+
 def unrepeated(caller: Caller) -> Repeatable:
     """A form has no Idempotency-Key: the browser asks its user before it sends one again."""
     return Repeatable(caller.project_id, None)
@@ -145,6 +158,7 @@ def _answer(
 def _page(
     request: Request, caller: Caller, database: Database, name: str, listing: Listing, wrong: Wrong | None = None
 ) -> Response:
+    trust = _trust(request.app.state.histories, caller, database, name)
     with database.session(write=False) as session:
         shown, viewer = ShownStudy(session, caller.project_id, name), viewer_of(session, caller, request)
         return page(
@@ -155,6 +169,16 @@ def _page(
             wrong=wrong,
             **shown.jobs(viewer),
             **shown.overview(),
+            **shown.found(trust),
             **shown.table(listing),
             **shown.amendments(),
         )
+
+
+def _trust(histories: Histories, caller: Caller, database: Database, name: str) -> Trust | None:
+    """In transactions of its own: a history is read for studies whose supernet was begun alone."""
+    with database.session(write=False) as session:
+        if DashboardReads(session, Studies(session, caller.project_id).get(name).id).supernet() is None:
+            return None
+    with histories.see(caller.project_id, name) as seen:
+        return trust_of(seen)

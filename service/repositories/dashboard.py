@@ -14,10 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from search.history import ENQUEUED, TOLD, RunState
+from search.schedulers.one_shot import RANKED, SUPERNET
 from service.models import Enqueued, Event, Note, Report, Run, Trial
 from service.repositories.runs import Runs
 from service.repositories.trial_order import Cursor, Sort, TrialOrder
 
+_VALUED = (Run.state == RunState.SUCCEEDED, Run.value.is_not(None))
+"""What has a result: that of a supernet is a ranking, and no value."""
 RUNS_PER_WISH = 4
 """More runs than this have the origin of one enqueued config only in odd cases; then the last configs show no run."""
 
@@ -61,9 +64,10 @@ class Curve:
 
 
 def mark_of(origin: Mapping[str, Any], *, invalidated: bool) -> str | None:
-    """Nothing for what the search suggested; else that the trial counts for nothing, or where it is from."""
+    """Nothing for what the search suggested; else that the trial counts for nothing, where it is from, or that it is no
+    candidate but trains all of them at once."""
     rule = origin.get("rule")
-    return "invalidated" if invalidated else str(rule) if rule in (TOLD, ENQUEUED) else None
+    return "invalidated" if invalidated else str(rule) if rule in (TOLD, ENQUEUED, SUPERNET) else None
 
 
 class DashboardReads:
@@ -97,7 +101,7 @@ class DashboardReads:
         # As literals: a database counts parameters.
         events: sa.BindParameter[list[int]] = sa.bindparam("events", list(places), expanding=True, literal_execute=True)
         columns = (Run.ended_event, Run.finished_at, Run.value, Run.fidelity, Run.trial, Run.number, Run.origin)
-        succeeded = sa.select(*columns).where(mine, Run.state == RunState.SUCCEEDED, Run.ended_event.in_(events))
+        succeeded = sa.select(*columns).where(mine, *_VALUED, Run.ended_event.in_(events))
         rows = self.session.execute(succeeded.order_by(Run.ended_event)).all()
         gone = self.invalidated(None)
         return [_point(places[row[0]], *row[1:-1], mark_of(row[-1], invalidated=row[4] in gone)) for row in rows]
@@ -143,7 +147,7 @@ class DashboardReads:
         found: dict[int, None] = {}
         gone = sa.select(Trial.number).where(Trial.study_id == self.study_id, Trial.invalidated_event.is_not(None))
         for fidelity in self._fidelities():
-            at = sa.select(Run.trial).where(Run.study_id == self.study_id, Run.state == RunState.SUCCEEDED)
+            at = sa.select(Run.trial).where(Run.study_id == self.study_id, *_VALUED)
             at = at.where(Run.fidelity.is_not_distinct_from(fidelity), Run.trial.not_in(gone))
             feasible = at.where(Run.violation == 0).order_by(value, Run.trial)
             others = at.where(Run.violation > 0).order_by(Run.violation, value, Run.trial)
@@ -154,9 +158,31 @@ class DashboardReads:
                     return list(found)[:limit]
         return list(found)
 
+    def supernet(self) -> Run | None:
+        """The run that trains all architectures at once, if one was begun."""
+        mine = sa.select(Run).where(Run.study_id == self.study_id, Run.kind == "supernet")
+        return self.session.scalar(mine.order_by(Run.number).limit(1))
+
+    def progress(self, run: Run, limit: int) -> Sequence[tuple[float, Mapping[str, Any]]]:
+        """Step and metrics of about `limit` reports of the run, evenly, the last one always with them."""
+        mine = (Report.study_id == self.study_id, Report.run == run.number, Report.attempt == run.attempts)
+        rank = sa.func.row_number().over(order_by=Report.step.desc()).label("rank")
+        ranked = sa.select(Report.id, rank).where(*mine).subquery()
+        total = self.session.scalar(sa.select(sa.func.count()).select_from(ranked)) or 0
+        stride = max(1, -(-total // limit))
+        query = sa.select(Report.step, Report.metrics).join(ranked, ranked.c.id == Report.id)
+        query = query.where((ranked.c.rank - 1) % stride == 0).order_by(Report.step)
+        return [(step, metrics) for step, metrics in self.session.execute(query)]
+
+    def ranked(self) -> Mapping[int, Run]:
+        """The runs of configs that a supernet ranked, by their places in the ranking, from 1."""
+        rule, rank = Run.origin["rule"].as_string(), Run.origin["rank"].as_integer()
+        query = sa.select(rank, Run).where(Run.study_id == self.study_id, rule == RANKED, Run.replicate == 0)
+        return {row[0]: row[1] for row in self.session.execute(query.order_by(Run.number))}
+
     def _fidelities(self) -> Iterator[float | None]:
         """Those that have a success, the highest first; None where the study has no fidelity."""
-        top = sa.select(sa.func.max(Run.fidelity)).where(Run.study_id == self.study_id, Run.state == RunState.SUCCEEDED)
+        top = sa.select(sa.func.max(Run.fidelity)).where(Run.study_id == self.study_id, *_VALUED)
         fidelity = self.session.scalar(top)
         yield fidelity
         while fidelity is not None and (lower := self.session.scalar(top.where(Run.fidelity < fidelity))) is not None:

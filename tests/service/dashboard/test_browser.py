@@ -51,6 +51,17 @@ LIVE: dict[str, Any] = {
 }
 
 
+CELL_EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
+ONE_SHOT: dict[str, Any] = {
+    "space": {"parameters": [{"name": "cell", "type": "cell", "preset": "nas-bench-201"}]},
+    "objective": {"type": "train", "family": "cell", "dataset": "digits", "epochs": 1},
+    "metrics": [{"name": "val_accuracy", "direction": "maximize"}],
+    "algorithm": {"name": "darts", "epochs": 3, "retrain": 2, "trusted": 0},
+    "budget": {},
+    "checks": False,
+}
+
+
 @pytest.fixture
 def work(sqlite_database: Database, tmp_path: Path) -> Iterator[None]:
     """Two workers carry out whatever is stored."""
@@ -250,6 +261,53 @@ def test_the_front_of_several_objectives(tab: Any, stage_on: Callable[..., Any],
             break
     playwright.expect(tab.locator("#front .tip")).to_contain_text("trial 1, run 1")
     playwright.expect(tab.locator("#trial-1")).to_have_class(re.compile("focused"))
+
+
+def supernets_report(epoch: int) -> dict[str, float]:
+    """Every edge of a cell leans to skips, more and more."""
+    skip = 0.2 + epoch / 10
+    others = ("none", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+    weights = {f"weight.cell.{edge}.{op}": (1 - skip) / 4 for edge in CELL_EDGES for op in others}
+    weights |= {f"weight.cell.{edge}.skip_connect": skip for edge in CELL_EDGES}
+    return {"val_accuracy": 0.2 + epoch / 20, "skips.cell": 6.0, **weights}
+
+
+def test_a_supernet_is_followed_while_it_is_trained(
+    tab: Any, create: Callable[..., int], pool: Any, turn: Callable[[], None]
+) -> None:
+    create(**ONE_SHOT)
+    turn()
+    supernet = pool.first
+    tab.goto("/studies/s")
+    playwright.expect(tab.get_by_text("The first epoch is under way")).to_be_visible()
+    tab.wait_for_function("document.querySelector('#connection').hidden")
+    pool.report(supernet, 1, **supernets_report(1))
+    turn()
+    playwright.expect(tab.locator(".weights")).to_have_count(len(CELL_EDGES))
+    playwright.expect(tab.locator(".caution")).to_contain_text("collapsing to skips")
+    playwright.expect(tab.get_by_role("img", name="cell: input to 1 by skip_connect")).to_be_visible()
+    pool.report(supernet, 2, **supernets_report(2))
+    turn()
+    playwright.expect(tab.locator(".edges p").first).to_contain_text("skip_connect 0.4")
+    tab.get_by_text("Genotype by epoch").click()
+    playwright.expect(tab.locator("#genotypes tbody th")).to_have_text("1–2")
+    ranking = [
+        {"config": {f"cell.{edge}": op for edge in CELL_EDGES}, "score": score}
+        for op, score in (("nor_conv_3x3", 0.5), ("nor_conv_1x1", 0.25))
+    ]
+    pool.finish(supernet, details={"ranking": ranking}, val_accuracy=0.5)
+    turn()
+    turn()
+    playwright.expect(tab.locator("#trust [data-verdict]")).to_have_text("unknown")
+    pool.finish(pool.first, val_accuracy=0.875)
+    turn()
+    playwright.expect(tab.locator("#architecture-title")).to_contain_text("of the best trial, 1")
+    playwright.expect(tab.locator("#trust tbody tr").first).to_contain_text("0.875")
+    assert tab.locator("#genotypes").get_attribute("open") is not None, "what was opened stays open"
+    assert len(tab.loads) == 1
+    for width in (360, 1440):
+        tab.set_viewport_size({"width": width, "height": 800})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_best_config_is_copied(tab: Any, stage: Any) -> None:

@@ -297,7 +297,7 @@ def test_the_style_sheet_has_every_colour_in_light_and_dark() -> None:
     style = Path(STATIC / "assay.css").read_text()
     light, dark = (set(re.findall(r"--([a-z0-9-]+): #", block)) for block in style.split("@media", 2)[:2])
     assert light == dark
-    assert set(re.findall(r"var\(--([a-z0-9-]+)\)", style)) <= light | {"radius", "space", "mono", "mark"}
+    assert set(re.findall(r"var\(--([a-z0-9-]+)\)", style)) <= light | {"radius", "space", "mono", "mark", "op"}
 
 
 def test_what_is_hardly_meant_and_why_auto_chose_is_told_folded(
