@@ -24,6 +24,7 @@ from spaces.values import Config
 
 EPOCHS = 40
 MOST_RANKED = 20
+MOST_ROWS = 100
 MOST_GENOTYPES = 12
 MANY_SKIPS = 2  # in a cell that keeps the size (X. Chen et al., Progressive DARTS, 2019)
 WIDTH, HEIGHT = 160, 56
@@ -240,7 +241,7 @@ def _stretches(genotypes: Sequence[tuple[int, str]]) -> Iterator[tuple[str, str]
 
 
 def _ranking(reads: DashboardReads, architecture: Architecture, supernet: Run) -> Sequence[Ranked]:
-    """The best of the ranking, and all that were trained."""
+    """The best of the ranking, and those that were trained, as far as there is room."""
     trained = reads.ranked()
     ranking: list[Mapping[str, Any]] = sorted(
         (supernet.details or {}).get("ranking", ()), key=lambda entry: -entry["score"]
@@ -249,7 +250,7 @@ def _ranking(reads: DashboardReads, architecture: Architecture, supernet: Run) -
     shown = []
     for rank, entry in enumerate(ranking, 1):
         run = trained.get(rank)
-        if rank <= MOST_RANKED or run is not None:
+        if (rank <= MOST_RANKED or run is not None) and len(shown) < MOST_ROWS:
             shown.append(
                 Ranked(
                     rank,

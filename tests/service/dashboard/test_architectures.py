@@ -93,6 +93,7 @@ def test_what_it_found_is_shown_with_the_trainings(
     turn: Callable[[], None],
     text_of: Callable[[str], str],
     browse: Callable[..., httpx.Response],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pool.report(supernet, 1, **report("nor_conv_3x3", 0.6))
     warning = "3 edges of the cell cell only carry on <what> they read"
@@ -122,9 +123,11 @@ def test_what_it_found_is_shown_with_the_trainings(
     assert "20 of the 30 that were ranked" in text
     assert "throttle" not in text, "it has ended"
     best = browse("/api/v1/studies/s/trials/1/architecture").json()
-    assert text.count(f"<code>{best['genotype']}</code>") == 1
+    assert text.count(f'<p class="genotype"><code>{best["genotype"]}</code>') == 1
     assert f"<code>{best['genotype']}</code>" in text_of("/studies/s/trials/1")
     assert "Architecture <small>" not in text_of("/studies/s/trials/0"), "the supernet's trial is no architecture"
+    monkeypatch.setattr("service.dashboard.supernets.MOST_ROWS", 4)
+    assert "4 of the 30 that were ranked" in text_of("/studies/s/parts/architecture")
 
 
 def test_the_supernets_own_trial_is_no_result(
