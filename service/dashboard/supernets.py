@@ -247,7 +247,7 @@ def _ranking(reads: DashboardReads, architecture: Architecture, supernet: Run) -
         (supernet.details or {}).get("ranking", ()), key=lambda entry: -entry["score"]
     )
     fixed: Config = Runs(reads.session).get(reads.study_id, supernet.number).trial.config
-    shown = []
+    shown: list[Ranked] = []
     for rank, entry in enumerate(ranking, 1):
         run = trained.get(rank)
         if (rank <= MOST_RANKED or run is not None) and len(shown) < MOST_ROWS:
