@@ -54,7 +54,7 @@ def activation(settings: Settings) -> nn.Module:
 
 def _noisy(settings: Settings, module: nn.Module) -> nn.Module:
     deviation = settings.get("hidden_noise", 0.0)
-    return nn.Sequential(module, Noise(deviation)) if deviation else module
+    return nn.Sequential(module, Noise("hidden_noise", deviation)) if deviation else module
 
 
 def norm(settings: Settings, channels: int, dimensions: int, affine: bool = True, tracked: bool = True) -> nn.Module:

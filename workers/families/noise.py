@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from workers.training.strengths import Strength, absent
+
 
 class Random(nn.Module):
     """Draws from `noise`, in training only."""
@@ -47,16 +49,19 @@ class PathDrop(Dropout):
 
 
 class Noise(Random):
-    """x + N(0, deviation²)  (C. Bishop, Training with noise is equivalent to Tikhonov regularization, 1995)"""
+    """x + N(0, deviation²)  (C. Bishop, Training with noise is equivalent to Tikhonov regularization, 1995)
 
-    def __init__(self, deviation: float) -> None:
+    `name` is that of the hyperparameter which says how much."""
+
+    def __init__(self, name: str, deviation: Strength) -> None:
         super().__init__()
+        self.name = name
         self.deviation = deviation
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.deviation == 0:
+        if not self.training or absent(self.deviation):
             return x
-        return x + torch.empty_like(x).normal_(0, self.deviation, generator=self.generator())
+        return x + torch.empty_like(x).normal_(generator=self.generator()) * self.deviation
 
 
 def attach_noise(model: nn.Module, noise: torch.Generator, dropout_kind: str = "bernoulli") -> None:

@@ -25,6 +25,7 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from workers.data.loading import Examples
 from workers.training.sequence_augmentation import varied
+from workers.training.strengths import Strength, absent
 
 KINDS = (
     "identity",
@@ -91,8 +92,8 @@ def manual(batch: Examples, settings: Mapping[str, Any], rng: torch.Generator) -
         scale=1 + u[1] * settings["scale"],
         shift=u[2:4] * settings["shift"],
         shear=torch.zeros_like(u[2:4]),
-        stretch=1 + stretch * signed((len(images),), rng, images) if stretch else None,
-        bend=elastic(images, bend, rng) if bend else None,
+        stretch=None if absent(stretch) else 1 + stretch * signed((len(images),), rng, images),
+        bend=None if absent(bend) else elastic(images, bend, rng),
     )
     moved = warped(batch, sources)
     return replace(moved, inputs=contrast(moved.inputs, 1 + u[4] * settings["contrast"]))
@@ -117,7 +118,7 @@ def trivial(batch: Examples, rng: torch.Generator) -> Examples:
 
 def signed(shape: tuple[int, ...], rng: torch.Generator, like: Tensor) -> Tensor:
     """Uniform in [-1, 1)."""
-    return torch.rand(shape, generator=rng).mul_(2).sub_(1).to(like.device)
+    return torch.rand(shape, generator=rng).mul_(2).sub_(1).to(like)
 
 
 def changed_by(batch: Examples, kind: Tensor, u: Tensor) -> Examples:
@@ -190,12 +191,12 @@ def warped(batch: Examples, sources: Tensor) -> Examples:
     return Examples(images, nearest[:, 0].round().to(batch.targets.dtype) + UNSEEN)
 
 
-def elastic(images: Tensor, strength: float, rng: torch.Generator) -> Tensor:
+def elastic(images: Tensor, strength: Strength, rng: torch.Generator) -> Tensor:
     """[batch, height, width, 2]: smooth normal displacements with a deviation of `strength` pixels per BEND pixels of
     the side, so that small images are bent alike."""
     sides = images.shape[-2:]
     coarse = [max(2, side // BEND + 1) for side in sides]
-    points = torch.randn(len(images), 2, *coarse, generator=rng).to(images.device)
+    points = torch.randn(len(images), 2, *coarse, generator=rng).to(images)
     smooth = interpolate(points, size=sides, mode="bicubic", align_corners=True)
     return smooth.permute(0, 2, 3, 1) * (2 * strength / BEND)
 

@@ -30,7 +30,8 @@ class Hyperparameter(ABC):
     `preset` is the smallest preset of the training recipe with this hyperparameter. `mutable`: whether a training can
     go on with another value. It cannot where the weights or the optimizer's state would no longer fit, or where the
     value is only read in the beginning. `optional`: where a config does not name it, it has no value, not even the
-    default, which is then for the presets alone.
+    default, which is then for the presets alone. `differentiable`: whether the training loss, its penalties included,
+    has a derivative by the value, so that it may be tuned by gradients in the middle of a training.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Hyperparameter(ABC):
     mutable: bool = True
     off: Any = None
     optional: bool = False
+    differentiable: bool = False
 
     type: ClassVar[str]
     refused: ClassVar[tuple[str, ...]]  # types of a study's parameter that cannot give values of this kind

@@ -123,8 +123,12 @@ class Learner(nn.Module, ABC):
     def optimizers(self) -> Optimizers:
         return [make_optimizer(self, self.settings)]
 
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """Sets what changes from epoch to epoch, before the first step."""
+
     def train_epoch(self, epoch: Epoch) -> float:
         """One pass over the epoch's examples: the mean training loss. Raises Failure DIVERGED."""
+        self.begin_epoch(epoch)
         return descend(self, epoch)
 
     @abstractmethod

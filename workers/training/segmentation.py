@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from workers.data.loading import Examples
 from workers.training.augmentation import UNSEEN
+from workers.training.strengths import linear
 from workers.training.supervised import Supervised
 
 
@@ -28,13 +29,13 @@ class Segmenter(Supervised):
 
     def loss(self, batch: Examples, rng: torch.Generator) -> Tensor:
         assert batch.targets is not None
-        logits, settings = self.answer(batch.inputs), self.settings
+        logits, targets, settings = self.answer(batch.inputs), batch.targets, self.settings
         if settings["loss"] == "dice":
-            return dice_loss(logits, batch.targets)
-        entropy = entropy_loss(logits, batch.targets, settings.get("label_smoothing", 0.0))
+            return dice_loss(logits, targets)
+        entropy = linear(lambda s: entropy_loss(logits, targets, s), settings.get("label_smoothing", 0.0))
         if settings["loss"] == "ce":
             return entropy
-        return torch.lerp(entropy, dice_loss(logits, batch.targets), settings["dice_weight"])
+        return torch.lerp(entropy, dice_loss(logits, targets), settings["dice_weight"])
 
     def evaluate(self, examples: Examples, rng: torch.Generator) -> Mapping[str, float]:
         classes = self.facts.outputs

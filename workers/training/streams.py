@@ -30,6 +30,8 @@ Purpose = Literal[
     "controller",
     "curvature",
     "ranking",
+    # of hyperparameters that descend: the keys of the looks
+    "hypergradient",
 ]
 
 

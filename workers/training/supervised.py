@@ -15,6 +15,7 @@ from workers.training.learner import Learner
 from workers.training.preprocessing import preprocessing_of
 from workers.training.prior import begin_with_the_prior
 from workers.training.settings import Settings
+from workers.training.strengths import cross_entropy
 
 EVALUATION_BATCH = 1024
 
@@ -36,7 +37,7 @@ class Supervised(Learner):
         super().__init__(settings, facts)
         self.standardize = preprocessing_of(settings, facts.shape)
         self.corrupt = nn.Sequential(
-            Dropout(settings.get("input_dropout", 0.0)), Noise(settings.get("input_noise", 0.0))
+            Dropout(settings.get("input_dropout", 0.0)), Noise("input_noise", settings.get("input_noise", 0.0))
         )
         self.network = network
 
@@ -81,7 +82,7 @@ class Classifier(Supervised):
     def loss(self, batch: Examples, rng: torch.Generator) -> Tensor:
         assert batch.targets is not None
         smoothing = self.settings.get("label_smoothing", 0.0)
-        return nn.functional.cross_entropy(self.answer(batch.inputs), batch.targets, label_smoothing=smoothing)
+        return cross_entropy(self.answer(batch.inputs), batch.targets, smoothing)
 
     def evaluate(self, examples: Examples, rng: torch.Generator) -> Mapping[str, float]:
         loss, correct = torch.zeros((), dtype=torch.float64), 0

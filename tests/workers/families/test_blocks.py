@@ -83,7 +83,7 @@ def test_gaussian_dropout_has_the_mean_and_variance_of_dropout() -> None:
 
 
 def test_noise_is_added_in_training_only() -> None:
-    layer, x = Noise(0.5), torch.zeros(200, 200)
+    layer, x = Noise("input_noise", 0.5), torch.zeros(200, 200)
     attach_noise(layer, stream(0, "dropout", 1))
     assert layer(x).std() == pytest.approx(0.5, rel=0.03)
     layer.eval()

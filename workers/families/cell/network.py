@@ -19,8 +19,8 @@ from workers.families.cell.cells import EdgeMaker, Form
 from workers.families.cell.macro import Around, EdgesOf, Reductions, Stages
 from workers.families.cell.operations import Kit, operation
 from workers.rows import Facts
-from workers.training.descent import descend
 from workers.training.learner import Epoch, Learner
+from workers.training.strengths import cross_entropy
 from workers.training.supervised import Classifier
 
 NONE = "none"
@@ -106,9 +106,8 @@ class CellClassifier(Classifier):
 
     network: Around
 
-    def train_epoch(self, epoch: Epoch) -> float:
+    def begin_epoch(self, epoch: Epoch) -> None:
         set_drop(self, self.settings["drop_path"] * epoch.progress(0))
-        return descend(self, epoch)
 
     def loss(self, batch: Examples, rng: torch.Generator) -> Tensor:
         if not self.settings["auxiliary"]:
@@ -119,7 +118,7 @@ class CellClassifier(Classifier):
         return loss if auxiliary is None else loss + self.settings["auxiliary"] * self._error(auxiliary, batch.targets)
 
     def _error(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(logits, targets, label_smoothing=self.settings["label_smoothing"])
+        return cross_entropy(logits, targets, self.settings["label_smoothing"])
 
 
 def set_drop(model: nn.Module, probability: float) -> None:

@@ -38,7 +38,9 @@ class Recurrent(nn.Module):
         sizes = [features] + [width] * (settings["layers"] - 1)
         self.layers = nn.ModuleList(Layer(settings, size) for size in sizes)
         self.mean: bool = settings["pool"] == "mean"
-        self.random = nn.Sequential(Noise(settings.get("hidden_noise", 0.0)), Dropout(settings["dropout"]))
+        self.random = nn.Sequential(
+            Noise("hidden_noise", settings.get("hidden_noise", 0.0)), Dropout(settings["dropout"])
+        )
         self.head = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -90,6 +90,7 @@ AUGMENTATION: tuple[Hyperparameter, ...] = (
         limits=(0, 1),
         when=BY_HAND,
         preset="standard",
+        differentiable=True,
         help="translation, as a fraction of the side",
     ),
     Real(
@@ -100,6 +101,7 @@ AUGMENTATION: tuple[Hyperparameter, ...] = (
         limits=(0, 180),
         when=BY_HAND,
         preset="standard",
+        differentiable=True,
         help="rotation, in degrees",
     ),
     Real(
@@ -110,6 +112,7 @@ AUGMENTATION: tuple[Hyperparameter, ...] = (
         limits=(0, 0.9),
         when=BY_HAND,
         preset="standard",
+        differentiable=True,
         help="change of size, as a fraction",
     ),
     Real(
@@ -120,6 +123,7 @@ AUGMENTATION: tuple[Hyperparameter, ...] = (
         limits=(0, 0.9),
         when=BY_HAND,
         preset="everything",
+        differentiable=True,
         help="change of the ratio of the sides, as a fraction",
     ),
     Real(
@@ -130,6 +134,7 @@ AUGMENTATION: tuple[Hyperparameter, ...] = (
         limits=(0, 1),
         when=BY_HAND,
         preset="standard",
+        differentiable=True,
         help="change of contrast, as a fraction",
     ),
     Flag(
@@ -147,6 +152,7 @@ AUGMENTATION: tuple[Hyperparameter, ...] = (
         limits=(0, 10),
         when=BY_HAND,
         preset="everything",
+        differentiable=True,
         help="smooth random displacement, in pixels per 8 pixels of the side",
     ),
 )

@@ -25,6 +25,7 @@ DECAY: tuple[Hyperparameter, ...] = (
         limits=(0, 10),
         off=0.0,
         when={"parameter": "decay", "in": ["l2", "decoupled", "l1", "elastic"]},
+        differentiable=True,
         help="strength of the decay of weights; biases, gains and slopes do not decay",
     ),
     Real(
@@ -35,6 +36,7 @@ DECAY: tuple[Hyperparameter, ...] = (
         limits=(0, 1),
         when={"parameter": "decay", "equals": "elastic"},
         preset="everything",
+        differentiable=True,
         help="part of the elastic penalty that is l1, the rest is l2",
     ),
     Real(
@@ -101,6 +103,7 @@ NOISE: tuple[Hyperparameter, ...] = (
         off=0.0,
         when=STOCHASTIC,
         preset="everything",
+        differentiable=True,
         help="deviation of normal noise on standardized inputs",
     ),
     Real(
@@ -112,6 +115,7 @@ NOISE: tuple[Hyperparameter, ...] = (
         off=0.0,
         when=STOCHASTIC,
         preset="everything",
+        differentiable=True,
         help="deviation of normal noise on hidden units",
     ),
     Real(
@@ -136,6 +140,7 @@ LABEL_SMOOTHING: tuple[Hyperparameter, ...] = (
         limits=(0, 0.95),
         off=0.0,
         preset="standard",
+        differentiable=True,
         help="probability mass that the targets give to all classes alike",
     ),
 )
@@ -170,6 +175,7 @@ ADVERSARIAL: tuple[Hyperparameter, ...] = (
         limits=(0, 100),
         when={"parameter": "adversarial", "in": ["fgsm", "vat", "double_backprop"]},
         preset="everything",
+        differentiable=True,
         help="weight of what this adds to the loss",
     ),
 )
