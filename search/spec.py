@@ -311,6 +311,8 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
     for index, parameter in enumerate(space.parameters):
         if parameter.when is not None and not algorithm.conditions:
             yield ("space", "parameters", index, "when"), "needs parameters without conditions"
+    if algorithm.continuous:
+        yield from _not_continuous(space)
     if metrics > 1 and not algorithm.several_metrics:
         yield ("metrics",), f"needs a single metric, got {metrics}"
     if parallelism > 1 and not algorithm.pending:
@@ -320,6 +322,16 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
 def _open(architecture: Architecture, space: Space) -> bool:
     """Whether the space leaves anything of the architecture to choose."""
     return any(space[parameter["name"]].domain.count != 1 for parameter in architecture.parameters())
+
+
+def _not_continuous(space: Space) -> Iterator[tuple[Path, str]]:
+    for index, parameter in enumerate(space.parameters):
+        if parameter.domain.count is not None and parameter.domain.count > 1:
+            example = f'{{"name": "{parameter.name}", "type": "constant", "value": {show(parameter.default_value)}}}'
+            message = f"varies floats without a step alone, and {parameter.name} is none; fix it, as by {example}"
+            yield ("space", "parameters", index), message
+    if all(parameter.domain.count is not None for parameter in space.parameters):
+        yield ("space", "parameters"), "needs a float without a step to vary"
 
 
 def _refused_replicates(algorithm: Algorithm) -> Problem:

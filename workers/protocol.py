@@ -76,8 +76,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Supernet:
-    """What a run of kind supernet does: search the architecture of `space` (on the wire) by the `method`, a name
-    of the table of algorithms, with its complete `options`."""
+    """What a run of kind supernet does: search the architecture of `space` (on the wire), or hyperparameters, within
+    one training, by the `method`, a name of the table of algorithms, with its complete `options`."""
 
     method: str
     options: Mapping[str, Any]

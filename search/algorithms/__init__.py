@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.algorithms import densities, halving, models, one_shot, plain, populations, through_optuna
+from search.algorithms import densities, gradients, halving, models, one_shot, plain, populations, through_optuna
 from search.algorithms.row import Algorithm as Algorithm
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     row.name: row
-    for module in (plain, halving, densities, populations, models, through_optuna, one_shot)
+    for module in (plain, halving, densities, populations, models, through_optuna, one_shot, gradients)
     for row in module.ROWS
 }
 """All algorithms, by name."""

@@ -28,8 +28,9 @@ class Algorithm:
     `needs_prior`: some parameter must have a prior.
     `needs_architecture`: the space must have an architecture.
     `presets`: of these presets alone; any, if there are none.
-    `one_shot`: its first run ranks the configs that are trained after it; the architecture is one that a supernet can
-    hold.
+    `one_shot`: its first run ranks the configs that are trained after it; if it needs an architecture, that is one that
+    a supernet can hold.
+    `continuous`: it varies continuous parameters alone, so that all others must be constant.
     `conditions`, `several_metrics`, `pending`: it serves conditional parameters, ranks by more than one metric, decides
     while runs are open.
     `synchronous`: its slots do not depend on the order in which runs end. `learns`: its configs depend on results.
@@ -51,6 +52,7 @@ class Algorithm:
     needs_architecture: bool = False
     presets: tuple[str, ...] = ()
     one_shot: bool = False
+    continuous: bool = False
     conditions: bool = True
     several_metrics: bool = False
     pending: bool = True

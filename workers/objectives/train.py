@@ -22,10 +22,12 @@ from spaces.checks import unknown
 from spaces.errors import InvalidInput, Problem
 from spaces.values import kind, listing, show
 from workers.catalogue import DATASETS, FAMILIES, Dataset, Family, dataset_of
+from workers.objectives.gradients import gradient_problems
 from workers.objectives.metrics import metric_problems
 from workers.objectives.preset_space import Written, written_out
 from workers.protocol import Assignment, Metrics, Training
 from workers.rows import CONTINUED
+from workers.supernets.methods import METHODS
 from workers.training.hyperparameters import Complement, Hyperparameter
 
 OPTIONS = ("type", "family", "dataset", "split_seed", "epochs", "schedule_horizon", "deterministic", "compile")
@@ -53,6 +55,7 @@ class TrainObjective:
         elif family and isinstance(space, Mapping):
             problems += _parameter_problems(family, dataset, space)
             problems += _mutability_problems(family, dataset, study)
+            problems += gradient_problems(family, dataset, study)
             problems += _horizon_problems(objective, study)
         if family and isinstance(space, Mapping):
             problems += _fidelity_problems(family, dataset, objective, space)
@@ -69,9 +72,12 @@ class TrainObjective:
 
     def train(self, assignment: Assignment) -> Training:
         if assignment.supernet is not None:
-            from workers.supernets import training
+            from workers.hypergradients import training as hypergradients
+            from workers.supernets import training as supernets
 
-            return (yield from training.train(assignment))
+            if assignment.supernet.method in METHODS:
+                return (yield from supernets.train(assignment))
+            return (yield from hypergradients.train(assignment))
         from workers.training import loop
 
         return (yield from loop.train(assignment))
