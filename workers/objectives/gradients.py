@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from search import ALGORITHMS
+from search.algorithms.row import Algorithm
 from spaces.errors import Problem
 from spaces.values import listing
 from workers.rows import Dataset, Family
@@ -15,9 +16,8 @@ TASKS = ("classification", "regression", "forecasting", "segmentation")  # of le
 
 def gradient_problems(family: Family, dataset: Dataset | None, study: Mapping[str, Any]) -> Iterator[Problem]:
     """That a space has only floats and constants is the algorithm's own matter."""
-    algorithm = study.get("algorithm")
-    row = ALGORITHMS.get(str(algorithm.get("name"))) if isinstance(algorithm, Mapping) else None
-    if row is None or not row.continuous:
+    row = _row(study)
+    if row is None:
         return
     inputs = dataset.inputs if dataset else family.inputs[-1]
     can = {each.name for each in family.hyperparameters(inputs) if each.differentiable}
@@ -37,3 +37,10 @@ def gradient_problems(family: Family, dataset: Dataset | None, study: Mapping[st
         elif isinstance(name, str) and name not in can:
             message = f"{row.name} cannot vary {name}, by which no loss is differentiated; fix it, as a constant"
             yield Problem(path, f"{message} (it can: {listing(sorted(can))})")
+
+
+def _row(study: Mapping[str, Any]) -> Algorithm | None:
+    """The study's algorithm, if it varies hyperparameters by gradients."""
+    algorithm = study.get("algorithm")
+    row = ALGORITHMS.get(str(algorithm.get("name"))) if isinstance(algorithm, Mapping) else None
+    return row if row is not None and row.continuous else None
