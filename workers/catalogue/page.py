@@ -30,6 +30,8 @@ Some are not mutable, since a training cannot go on with other values of them: t
 {fixed}.
 With `pbt`, a space says `mutable: false` of each of them that it searches.
 
+With `hypergradient` a space searches some of {differentiable}, and nothing else.
+
 Options of the objective: `split_seed` (0) draws another split into train, validation and test (60, 20 and 20 percent,
 every class in proportion; series are split in time); `epochs` is the length of a training where the space has no
 fidelity in epochs; `schedule_horizon` (max) lays the schedule of the learning rate out over the highest fidelity, or
@@ -88,9 +90,12 @@ def page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    fixed = [f"`{each.name}`" for module in MODULES.values() for each in module if not each.mutable]
+    recipe = [each for module in MODULES.values() for each in module]
+    fixed = [f"`{each.name}`" for each in recipe if not each.mutable]
+    tuned = [f"`{each.name}`" for each in recipe if each.differentiable]
     parts = {
         "{fixed}": f"{', '.join(fixed[:-1])} and {fixed[-1]}",
+        "{differentiable}": f"{', '.join(tuned[:-1])} and {tuned[-1]}",
         "{tasks}": _text(("task", "what", "score", "best", "measures"), _task_rows()),
         "{common}": _text(("metric", "measures"), ((f"`{each.name}`", each.help) for each in COMMON)),
         "{health}": _text(("metric", "measures"), ((f"`{name}`", text) for name, text in HEALTH.items())),
