@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -14,10 +16,12 @@ def absent(strength: Strength) -> bool:
     return not isinstance(strength, Tensor) and strength == 0
 
 
+def linear(loss: Callable[[float], Tensor], strength: Strength) -> Tensor:
+    """A loss that is linear in a strength from 0 to 1, and takes only numbers."""
+    return torch.lerp(loss(0.0), loss(1.0), strength) if isinstance(strength, Tensor) else loss(strength)
+
+
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: Strength) -> Tensor:
     """Mean cross-entropy of logits [n, classes] with targets [n] that give `smoothing` of their mass to all classes
     alike, nats."""
-    if not isinstance(smoothing, Tensor):
-        return nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
-    logs = nn.functional.log_softmax(logits, dim=1)
-    return torch.lerp(nn.functional.nll_loss(logs, targets), -logs.mean(), smoothing)
+    return linear(lambda s: nn.functional.cross_entropy(logits, targets, label_smoothing=s), smoothing)
