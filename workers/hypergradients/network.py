@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -141,10 +142,13 @@ class Network:
         the weights [n], by the strengths [names]. Where units have kinks, nothing is said of these (as usual: a
         difference of gradients would meet them, and be noise)."""
         with self._strengthened(look, values) as (loss, strengths), _by_batch(self.learner):
-            slope = _flat(torch.autograd.grad(loss(), self.weights, create_graph=True, materialize_grads=True))
+
+            @cache  # not asked for where only decay is tuned, one step ahead
+            def slope() -> Tensor:
+                return _flat(torch.autograd.grad(loss(), self.weights, create_graph=True, materialize_grads=True))
 
             def times(direction: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, ...]:
-                along = slope.dot(direction)
+                along = slope().dot(direction)
                 return torch.autograd.grad(along, leaves, retain_graph=True, materialize_grads=True)
 
             yield (
