@@ -17,7 +17,7 @@ from spaces.architectures import of_config
 from spaces.architectures.chain import Block as BlockForm
 from spaces.architectures.chain import Chain, Stage
 from spaces.errors import InvalidInput
-from workers.families.blocks import Dropout, Settings, infeasible
+from workers.families.blocks import Dropout, Settings, activation, infeasible
 from workers.families.chain_net import NAME
 from workers.families.chain_net.morphisms import morphed
 from workers.families.convolutions import GlobalAverage, check_halvings
@@ -67,6 +67,7 @@ class Block(nn.Module):
         self.norm = nn.BatchNorm2d(outputs, momentum=settings.get("norm_momentum", 0.1))
         self.projection = nn.Conv2d(inputs, outputs, 1, bias=False) if form.skip and first else None
         self.gate = nn.Parameter(torch.ones(())) if form.skip and not first else None
+        self.activation = activation({**settings, "activation": "relu"})
 
     def forward(self, x: Tensor) -> Tensor:
         answer: Tensor = self.norm(self.conv(x))
@@ -74,7 +75,8 @@ class Block(nn.Module):
             answer = answer + self.projection(x)
         elif self.gate is not None:
             answer = answer + self.gate * x
-        return answer.relu()
+        out: Tensor = self.activation(answer)
+        return out
 
 
 class Network(nn.Module):
