@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("footprint", "latency", "dispatch", "service", "training")
+MODULES = ("footprint", "latency", "dispatch", "service", "training", "nas")
 
 if __name__ == "__main__":
     failed = 0

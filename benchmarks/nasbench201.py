@@ -12,11 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,8 @@ from benchmarks.tasks.task import Config, Task
 
 SECONDS = 12_000.0
 DATASETS = ("cifar10", "cifar100")
+KINDS = ("validation", "test")
+HEAD = ("NAS-Bench-201", "seeds", *(f"{dataset} {kind}" for dataset in DATASETS for kind in KINDS))
 RESULT = Path(__file__).parent / "results" / "nasbench201.json"
 
 
@@ -92,26 +93,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         methods = [parse(written) for written in given.methods]
-        for dataset in DATASETS:
-            load(f"nb201-{dataset}")
+        results = compared(methods, given.seeds, given.jobs)
     except (ValueError, Missing) as error:
         sys.exit(str(error))
-    results: dict[str, Any] = {}
-    rows = []
-    with ProcessPoolExecutor(given.jobs) as pool:
+    rows = [[label, str(given.seeds), *spreads(by_dataset)] for label, by_dataset in results.items()]
+    print(table(HEAD, rows))
+    given.result.parent.mkdir(parents=True, exist_ok=True)
+    given.result.write_text(json.dumps(results) + "\n")
+
+
+def compared(methods: Sequence[Method], seeds: int, jobs: int) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """By method, dataset and kind (validation, test): the accuracy of the cell that each seed found, in percent. A
+    method that this machine or the space cannot serve is left out, and said so. Raises Missing without the tables."""
+    for dataset in DATASETS:
+        load(f"nb201-{dataset}")
+    results = {}
+    with ProcessPoolExecutor(jobs) as pool:
         for method in methods:
             try:
-                configs = list(pool.map(partial(found, method), range(given.seeds), chunksize=5))
+                configs = list(pool.map(partial(found, method), range(seeds), chunksize=5))
             except Missing as missing:
                 print(f"skipped {method.label}: {missing}")
                 continue
             results[method.label] = {dataset: accuracies(configs, dataset) for dataset in DATASETS}
-            cells = [_spread(values) for dataset in DATASETS for values in results[method.label][dataset].values()]
-            rows.append([method.label, str(given.seeds), *cells])
-    kinds = [f"{dataset} {kind}" for dataset in DATASETS for kind in ("validation", "test")]
-    print(table(["NAS-Bench-201", "seeds", *kinds], rows))
-    given.result.parent.mkdir(parents=True, exist_ok=True)
-    given.result.write_text(json.dumps(results) + "\n")
+    return results
+
+
+def spreads(by_dataset: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
+    """The cells of a row under `HEAD`, after the method and the seeds."""
+    return [_spread(values) for dataset in DATASETS for values in by_dataset[dataset].values()]
 
 
 def _spread(values: Sequence[float]) -> str:

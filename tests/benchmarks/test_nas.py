@@ -1,0 +1,103 @@
+"""The benchmark of architecture search, at its smallest."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.nas import __main__ as command
+from benchmarks.nas import found, steps, tabular
+from benchmarks.nas.supernets import ROWS, architecture_of, opened, space_of
+from search.algorithms.one_shot import ROWS as METHODS
+
+
+def test_every_method_of_one_shot_search_is_measured():
+    assert {row.method for row in ROWS} == {row.name for row in METHODS}
+    assert len({row.label for row in ROWS}) == len(ROWS)
+
+
+def test_the_bare_loop_descends_as_darts_does():
+    """Same network, same alphas: the written-out sum answers what the mixture answers."""
+    space, _ = steps.GRAPHS["nas-bench-201"]
+    search = steps.short(opened(ROWS[0], space, "digits", 0, {"channels": 2, "layers": 1, "epochs": 2}))
+    mixes = search.relaxation.mixes(torch.Generator())
+    inputs = search.train.inputs[:8]
+    search.model.train()
+    before = search.model(inputs, mixes)
+    weights = {kind: mix.weights for kind, mix in mixes.items()}
+    epoch = steps.bare_epoch(search)
+    epoch()
+    assert torch.equal(search.model(inputs, mixes), before), "the loop works on a copy"
+    steps.replace_edges(search.model)
+    torch.testing.assert_close(search.model.network(search.model.standardize(inputs), weights), before)
+
+
+def test_memory_of_drawn_operations_is_a_part_of_that_of_all():
+    space, size = steps.GRAPHS["nas-bench-201"]
+    rows = {row.method: row for row in ROWS}
+    darts, gdas = (
+        steps.kept(opened(rows[name], space, "digits", 0, {**steps.EVEN, **size})) for name in ("darts", "gdas")
+    )
+    assert darts["mean"] == darts["most"]
+    assert gdas["mean"] < darts["mean"] / 2
+
+
+def test_the_pool_is_of_different_networks():
+    architecture = architecture_of(space_of("nas-bench-201", 3))
+    pool = found.drawn(architecture, 8)
+    assert len({architecture.canonical(config) for config in pool}) == 8
+    assert all(architecture.objection(config) is None for config in pool)
+    assert found.drawn(architecture, 8) == pool
+
+
+def test_agreement_is_the_mean_over_searches():
+    truth = [0.1, 0.2, 0.3, 0.4, 0.5]
+    measured = found.agreement([[1, 2, 3, 4, 5], [1, 3, 2, 4, 5]], truth)
+    assert measured is not None
+    assert measured["value"] == pytest.approx((1 + 0.8) / 2)
+    assert measured["low"] <= measured["value"] <= measured["high"] == 1
+    assert found.agreement([[0.1] * 5], truth) is None
+
+
+def test_what_a_supernet_finds_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(found, "RETRAINED", 1)
+    monkeypatch.setattr(found, "TRAININGS", (0,))
+    monkeypatch.setattr(found, "SIZE", {"channels": 2, "layers": 1})
+    monkeypatch.setattr(found, "QUICK", {**found.QUICK, "channels": 2, "batch_size": 256})
+    result = tmp_path / "nas.json"
+    result.write_text('{"steps": 1}')
+    arguments = ["found", "--searches", "1", "--epochs", "1", "--pool", "3", "--only", "gdas", "rsps"]
+    command.main([*arguments, "--result", str(result)])
+    written = json.loads(result.read_text())
+    assert written["steps"] == 1, "other sections stay"
+    gdas = written["found"]["methods"]["gdas"]["searches"][0]
+    assert len(gdas["pool_scores"]) == 3
+    assert gdas["answer_skips"] == gdas["genotype"].count("skip_connect")
+    assert "random: " in capsys.readouterr().out
+
+    def never(*given):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(found, "train", never)
+    monkeypatch.setattr(found, "opened", never)
+    command.main([*arguments, "--result", str(result)])
+    assert json.loads(result.read_text()) == written, "nothing is measured twice"
+
+
+def test_a_difference_has_an_interval():
+    told = tabular.difference([2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
+    assert told["mean"] == 1
+    assert told["low"] < 1 < told["high"]
+
+
+def test_the_table_of_cells_is_printed_beside_references(tiny_data, monkeypatch):
+    monkeypatch.setattr(tabular, "METHODS", ("random", "evolution"))
+    told = tabular.shown(tabular.measure(2, 1))
+    assert "| random, published " in told
+    assert "less that of random" in told
+
+
+def test_an_unknown_section_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["step"])
+    assert "no section step: there are tabular, steps, found" in capsys.readouterr().err
