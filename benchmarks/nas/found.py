@@ -21,7 +21,7 @@ from scipy import stats
 from benchmarks.nas.supernets import CPU, ROWS, Row, architecture_of, opened, space_of
 from benchmarks.report import table
 from benchmarks.training import train
-from search.trust import RESAMPLES, correlation
+from search.trust import RESAMPLES
 from spaces import Space
 from spaces.architectures import OneShot
 from spaces.values import Config
@@ -179,9 +179,12 @@ def agreement(scores: Sequence[Sequence[float]], truth: Sequence[float]) -> dict
     def mean_tau(some: Any, others: Any) -> float:
         return float(np.mean([stats.kendalltau(column, others).statistic for column in some.T]))
 
-    draws = np.random.default_rng(0).integers(len(truth), size=(RESAMPLES, len(truth)))
-    found = correlation(mean_tau, np.array(scores).T, np.array(truth), draws)
-    return None if found is None else asdict(found)
+    columns, results = np.array(scores).T, np.array(truth)
+    if np.isnan(value := mean_tau(columns, results)):
+        return None
+    draws = np.random.default_rng(0).integers(len(results), size=(RESAMPLES, len(results)))
+    low, high = np.nanpercentile([mean_tau(columns[draw], results[draw]) for draw in draws], [2.5, 97.5])
+    return {"value": value, "low": float(low), "high": float(high)}
 
 
 def shown(measured: Mapping[str, Any]) -> str:
