@@ -102,6 +102,27 @@ def test_the_page_tells_what_was_found_before_and_after(
     assert f"/api/v1/studies/s/jobs/{model}/model" in browse("/studies/s").text
 
 
+def test_an_ensemble_of_numbers_has_no_calibration(
+    text_of: Callable[[str], str],
+    browse: Callable[..., httpx.Response],
+    create: Callable[..., int],
+    drive: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is of probabilities: what is found about other ensembles is without it."""
+    metrics, details = FOUND["ensemble"]
+    monkeypatch.setitem(FOUND, "ensemble", (metrics, {k: v for k, v in details.items() if k != "calibration"}))
+    create(**TRAIN)
+    drive()
+    asked = {"project": "default", "top": "2", "seeds": "2", "data": "train"}
+    assert browse("/studies/s/finalize", method="POST", data=asked).status_code in (200, 303)
+    drive()
+    drive()
+    text = text_of("/studies/s")
+    assert "The chosen ensemble" in text
+    assert "reliability" not in text
+
+
 def test_a_sketch_stays_within_its_frame() -> None:
     points = [
         tuple(map(float, pair.split(","))) for pair in polyline([1e-6, 1e-3, 10], [1, 0.2, 1e9], log_x=True).split()
