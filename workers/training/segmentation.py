@@ -69,7 +69,8 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     right = nn.functional.one_hot(targets.clamp(min=0), logits.shape[1]).permute(0, 3, 1, 2) * seen
     overlap = (probabilities * right).sum(dim=(0, 2, 3))  # [classes]
     total = (probabilities + right).sum(dim=(0, 2, 3))
-    return (1 - 2 * overlap / total).mean()
+    # nothing of a class and nothing said of it, as where no pixel is seen, is right
+    return ((total - 2 * overlap) / total.clamp(min=torch.finfo(total.dtype).tiny)).mean()
 
 
 def mean_iou(table: Tensor) -> float:

@@ -58,10 +58,11 @@ def test_pixels_without_a_class_count_for_nothing(loss: str, smoothing: float) -
     smaller = Examples(logits()[..., :4].contiguous(), targets()[..., :4].contiguous())
     found = segmenter(**given).loss(Examples(strange, masked), torch.Generator())
     assert float(found) == pytest.approx(float(segmenter(**given).loss(smaller, torch.Generator())), rel=1e-5)
-    nothing = segmenter(**{**given, "loss": "ce"}).loss(
-        Examples(logits(), torch.full_like(masked, UNSEEN)), torch.Generator()
-    )
-    assert float(nothing) == 0
+    given_logits = logits().requires_grad_()
+    nothing = segmenter(**given).loss(Examples(given_logits, torch.full_like(masked, UNSEEN)), torch.Generator())
+    assert float(nothing.detach()) == 0
+    (slope,) = torch.autograd.grad(nothing, given_logits)
+    assert (slope == 0).all()
 
 
 def test_the_right_answer_has_no_dice_loss() -> None:
