@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from search.history import RunState
+from service.explain import problems_of
+from service.transfer.details import DETAILS
 from service.transfer.reading import Line
 from service.transfer.records import JobRecord
 from spaces.checks import unknown
+from spaces.errors import InvalidInput
 from workers.jobs import JOBS
 
 FAILURE: Mapping[str, type] = {"class": str, "message": str, "traceback": str}
-DETAILS: Mapping[str, set[str]] = {
-    "baseline": {"name"},
-    "overfit": {"passed", "score", "value", "epochs", "why"},
-    "lr_range": {"lrs", "losses", "low", "high", "diverged"},
-    "refit": {"card"},
-    "ensemble": {"members", "single", "ensemble"},
-}
-"""What pages read of what a job found."""
-
 ENDS = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
 
 
@@ -31,5 +27,9 @@ def check_job(line: Line, job: JobRecord) -> None:
         raise line.wrong("state", f"must be that of a job that has ended, or of a check that waits, got {job.state}")
     if job.failure is not None and {key: type(value) for key, value in job.failure.items()} != FAILURE:
         raise line.wrong("failure", f"must have the texts {', '.join(FAILURE)}")
-    if job.details and (lacking := DETAILS.get(job.kind, set()) - set(job.details)):
-        raise line.wrong("details", f"lacks {', '.join(sorted(lacking))}")
+    if job.details and (model := DETAILS.get(job.kind)):
+        try:
+            model.model_validate(job.details)
+        except ValidationError as error:
+            found = InvalidInput(problems_of(error.errors(include_url=False), model))
+            raise found.under(line.name, "details") from None

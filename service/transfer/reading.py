@@ -52,6 +52,10 @@ class Line:
     number: int
     record: Record
 
+    @property
+    def name(self) -> str:
+        return f"line {self.number}: {self.record.word}"
+
     def wrong(self, field: str, message: str) -> InvalidInput:
         return wrong(self.number, message, self.record.word, *([field] if field else []))
 

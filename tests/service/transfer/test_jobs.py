@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,11 @@ from service.models import DEFAULT_PROJECT_ID
 from service.repositories.jobs import Jobs
 from service.repositories.owned import Owned
 from service.repositories.studies import Studies
+from service.transfer.details import DETAILS
 from service.transfer.exporting import exported
 from spaces.errors import InvalidInput
+from workers.jobs import carry_out
+from workers.protocol import Assignment, Job, Member
 
 NewSite = Callable[[], Any]
 Body = Callable[[bytes], list[Any]]
@@ -26,6 +31,8 @@ TRAIN: dict[str, Any] = {
     "budget": {"max_runs": 2},
     "seed": 1,
 }
+OVERFIT = {"passed": True, "score": "accuracy", "value": 1.0, "epochs": 4, "why": ""}
+ENSEMBLE = {"members": [{"trial": 0, "weight": 1}], "single": {"val_loss": 0.2}, "ensemble": {"val_loss": 0.2}}
 FOUND = {"lrs": [1e-4, 0.1], "losses": [2.3, 0.5], "low": 0.001, "high": 0.03, "diverged": None}
 
 
@@ -96,7 +103,18 @@ def test_what_jobs_found_comes_along_and_what_was_under_way_does_not(new_site: N
         ({"runs": [99]}, "no run 99"),
         ({"state": "running"}, "must be that of a job that has ended"),
         ({"finalization": 1, "state": "pending"}, "must be that of a job that has ended"),
-        ({"details": {"low": 1}}, "lacks diverged, high, losses, lrs"),
+        ({"details": {"low": 1}}, "details.lrs: is required"),
+        ({"details": FOUND | {"low": "a"}}, "details.low: must be a number"),
+        ({"details": FOUND | {"lrs": 3}}, "details.lrs: must be a list, got 3"),
+        ({"details": FOUND | {"lrs": [0, 1]}}, r"details.lrs\[0\]: must be above 0"),
+        ({"details": FOUND | {"lrs": [0.1]}}, "details: must have as many losses as lrs, got 2 and 1"),
+        ({"details": FOUND | {"low": 0.1}}, "must have a low of at most its high"),
+        ({"kind": "overfit", "details": OVERFIT | {"value": "1"}}, "details.value: must be a number"),
+        ({"kind": "refit", "details": {"card": 3}}, "details.card: must be an object, got 3"),
+        ({"kind": "ensemble", "details": ENSEMBLE | {"single": 3}}, "details.single: must be an object, got 3"),
+        ({"kind": "ensemble", "details": ENSEMBLE | {"members": [{"trial": 0}]}}, "weight: is required"),
+        ({"kind": "ensemble", "details": ENSEMBLE | {"kinds": [{"kind": []}]}}, "kind: must be a text"),
+        ({"kind": "ensemble", "details": ENSEMBLE | {"calibration": {"single": {}}}}, "bins: is required"),
         ({"state": "failed", "failure": {"class": "error"}}, "must have the texts class, message, traceback"),
     ],
 )
@@ -111,3 +129,20 @@ def test_what_no_job_can_be_is_refused(
     with pytest.raises(InvalidInput, match=message):
         there.take_in(seal(lines))
     assert there.names() == set()
+
+
+@pytest.mark.parametrize("dataset", ["digits", "diabetes"])
+def test_what_jobs_really_find_is_what_an_import_takes(dataset: str, tmp_path: Path) -> None:
+    """And all that it reads is there, whether it must be or not."""
+    levels = ("epochs", 2, 2)
+    objective = {"type": "train", "family": "mlp", "dataset": dataset}
+    work = Assignment("1", objective, {"width": 16}, 1, levels, task="job", checkpoint=tmp_path / "kept")
+    assert carry_out(replace(work, job=Job("confirm", {}, ()))).checkpointed
+    members = tuple(Member(1, work.config, 1, tmp_path / "kept", levels, source="confirmation") for _ in range(2))
+    for kind, model in DETAILS.items():
+        job = Job(kind, {}, members if kind == "ensemble" else ())
+        kept = tmp_path / "model" if kind == "refit" else None
+        found = carry_out(replace(work, job=job, checkpoint=kept)).details
+        model.model_validate(found)
+        lacks = {"calibration"} if dataset == "diabetes" else set()
+        assert set(found) >= model.model_fields.keys() - lacks, "nothing is read that nobody says"
