@@ -6,7 +6,7 @@ writing is short, because on SQLite the dispatcher and all others wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +52,16 @@ def create_study(session: Session, payload: Mapping[str, Any], project_id: int =
     return store_study(session, draft_study(session, payload, project_id, may_execute=True))
 
 
-def draft_study(session: Session, payload: Mapping[str, Any], project_id: int, *, may_execute: bool) -> Draft:
-    """Checks a study. It only reads, and may take long.
+def draft_study(
+    session: Session,
+    payload: Mapping[str, Any],
+    project_id: int,
+    *,
+    may_execute: bool,
+    sources: Sequence[Json] = (),
+) -> Draft:
+    """Checks a study, which learns from `sources`, taken as they are, and from those that it names in `warm_start`.
+    It only reads, and may take long.
 
     Raises InvalidInput with every problem, or CommandsRefused for a command unless the caller `may_execute` such.
     """
@@ -61,8 +69,9 @@ def draft_study(session: Session, payload: Mapping[str, Any], project_id: int, *
         raise CommandsRefused("a command objective runs what you send")
     given = {**DEFAULTS, **{key: value for key, value in payload.items() if key != "name" and value is not None}}
     problems: list[Problem] = []
-    if "warm_start" in given:
-        given["warm_start"] = resolved(Studies(session, project_id), given["warm_start"], problems)
+    if sources or "warm_start" in given:
+        named = resolved(Studies(session, project_id), given.get("warm_start", ()), problems)
+        given["warm_start"] = [*sources, *named]
     if (dataset := _uploaded(given)) is not None:
         try:
             given["objective"] = {**given["objective"], "dataset": resolved_dataset(session, project_id, dataset)}

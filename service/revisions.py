@@ -21,7 +21,7 @@ from spaces import Change, Float, InvalidInput, Narrow, Parameter, Space, Widen,
 
 LR = "lr"
 NOT_GIVEN = ("derived", "warm_start")
-"""What is stored of a study without that anybody gave it."""
+"""What is stored of a study without that anybody gave it; what it learned from stands beside its spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,10 @@ def _found(space: Space, name: str) -> Parameter | None:
 def draft_revision(
     session: Session, study: Study, name: str, changes: Sequence[Change], *, learn: bool, may_execute: bool
 ) -> Draft:
-    """The same study in the revised space, checked as any other; with the results of the old one where it shall `learn`
-    from them and they are all there. It only reads. Raises InvalidInput, with the index of a change first in the path
-    when that cannot be made; and as `draft_study`."""
+    """The same study in the revised space, checked as any other. It begins with what the old one began with, as that is
+    kept there (those studies may be elsewhere), and with the results of the old one where it shall `learn` from them
+    and they are all there. It only reads. Raises InvalidInput, with the index of a change first in the path when that
+    cannot be made; and as `draft_study`."""
     space = revise(search_spec(study).space, changes)
     payload: Json = {key: value for key, value in study.spec.items() if key not in NOT_GIVEN}
     payload |= {"name": name, "space": space.to_json(), "priority": study.priority}
@@ -100,4 +101,4 @@ def draft_revision(
         payload["checks"] = {kind: asked for kind, asked in checks.items() if kind != "pause"}
     if learn and StudyState(study.state).finished and study.standing:
         payload["warm_start"] = [study.name]
-    return draft_study(session, payload, study.project_id, may_execute=may_execute)
+    return draft_study(session, payload, study.project_id, may_execute=may_execute, sources=study.sources or ())

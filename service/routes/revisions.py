@@ -77,7 +77,7 @@ def revise_study(
     request: Request,
     response: Response,
 ) -> schemas.Study:
-    """A new study, which differs from this one in its space only."""
+    """A new study, which differs from this one in its space only, and learns from what this one learned from."""
     headers = {"Location": request.url_for("get_study", name=revision.name).path}
     created = revised(name, revision, caller, database, once, may_execute(caller, request.app.state.settings), headers)
     response.headers.update(headers)

@@ -131,20 +131,47 @@ def test_where_there_is_nothing_to_propose_it_says_why(
     assert why in found["why"]
 
 
-def test_what_the_old_study_found_is_made_use_of_once_it_has_ended(
-    create: Callable[..., int], pool: Any, turn: Callable[[], None], api: Any
-) -> None:
-    create(budget={"max_runs": 12})
+def finish_all(pool: Any, turn: Callable[[], None]) -> None:
     turn()
     while pool.open:
         for one in list(pool.open.values()):
             pool.finish(one, loss=one.config["x0"])
         turn()
+
+
+def test_what_the_old_study_found_is_made_use_of_once_it_has_ended(
+    create: Callable[..., int], pool: Any, turn: Callable[[], None], api: Any
+) -> None:
+    create(budget={"max_runs": 12})
+    finish_all(pool, turn)
     assert api.get("studies/s").json()["state"] == "completed"
     change = {"changes": [{"narrow": "x0", "high": 9}]}
     for name, wishes, sources in (("t", {}, ["s"]), ("u", {"learn": False}, [])):
         created = api.post("studies/s/revise", json={"name": name, **change, **wishes}).json()
         assert [source["study"] for source in created["warm_start"]] == sources
+
+
+def test_what_the_old_study_had_learned_from_is_learned_from_again(
+    create: Callable[..., int], pool: Any, turn: Callable[[], None], api: Any, sqlite_database: Database
+) -> None:
+    """With the results that it began with, even where the study that found them is known by that name no more."""
+    create(name="first", budget={"max_runs": 12})
+    finish_all(pool, turn)
+    create(name="second", budget={"max_runs": 12}, warm_start=["first"])
+    with sqlite_database.session() as session:
+        Studies(session, 1).get("first").name = "gone"
+    change = {"changes": [{"narrow": "x0", "high": 9}]}
+    for wishes in ({}, {"learn": False}):
+        created = api.post("studies/second/revise", json={"name": f"third-{len(wishes)}", **change, **wishes})
+        assert created.status_code == 201, created.text
+        assert [source["study"] for source in created.json()["warm_start"]] == ["first"], "second has not ended"
+    finish_all(pool, turn)
+    created = api.post("studies/second/revise", json={"name": "fourth", **change}).json()
+    assert [source["study"] for source in created["warm_start"]] == ["first", "second"]
+    assert all(source["configs"] for source in created["warm_start"])
+    with sqlite_database.session(write=False) as session:
+        first, _ = Studies(session, 1).get("fourth").sources
+        assert [first] == Studies(session, 1).get("second").sources
 
 
 def test_a_study_may_pause_when_its_checks_have_ended(
