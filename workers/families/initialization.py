@@ -140,14 +140,15 @@ def attention(module: nn.MultiheadAttention, rng: torch.Generator) -> None:
 
 @torch.no_grad()
 def scale_by_data(model: nn.Module, inputs: Tensor, gain: float) -> None:
-    """data_scaled: one pass of `inputs` through the model, in which every affine layer is scaled so that its answers
-    have the deviation `gain` before the next layer reads them."""
+    """data_scaled: one pass of `inputs` through the model, in which every affine layer is scaled so that what it makes
+    of its inputs has the deviation `gain` before the next layer reads it. Biases stay, and are not counted: those of
+    the prior are far apart."""
 
     def scale(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        factor = gain / output.std().clamp(min=1e-6)
+        bias = _added(module, output)
+        factor = gain / (output - bias).std().clamp(min=1e-6)
         lengths = "parametrizations.weight.original0" if is_parametrized(module) else "weight"
         module.get_parameter(lengths).mul_(factor)
-        bias = _added(module, output)
         return (output - bias) * factor + bias
 
     hooks = [module.register_forward_hook(scale) for module in model.modules() if isinstance(module, AFFINE)]

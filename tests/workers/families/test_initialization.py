@@ -123,6 +123,18 @@ def test_scaled_by_data_every_layer_has_variance_one() -> None:
     assert [outputs[name] for name in ("0", "3", "5")] == pytest.approx([1.5] * 3, rel=1e-3)
 
 
+def test_scaled_by_data_biases_that_are_far_apart_count_for_nothing() -> None:
+    head = nn.Linear(10, 10)
+    initialize(head, "data_scaled", stream(0, "initialization"))
+    prior = torch.tensor([5.0, *[-1.0] * 5, *[0.0] * 4])
+    with torch.no_grad():
+        head.bias.copy_(prior)
+    inputs = torch.randn(200, 10, generator=torch.Generator().manual_seed(0))
+    scale_by_data(head, inputs, gain=1.5)
+    assert torch.equal(head.bias, prior)
+    assert (head(inputs) - prior).std().item() == pytest.approx(1.5, rel=1e-3)
+
+
 def test_normalized_weights_answer_as_before_and_share_what_was_shared() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4), nn.Linear(4, 4))
     last, other = model[3], model[2]
