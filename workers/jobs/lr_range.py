@@ -7,12 +7,11 @@ import math
 import time
 from dataclasses import replace
 
-from workers.data.loading import training_data
 from workers.families.blocks import attach_noise, infeasible
 from workers.protocol import Assignment, Job, Result
 from workers.training.devices import prepare_device
 from workers.training.learner import Epoch
-from workers.training.loop import build, epoch_of
+from workers.training.loop import begun, epoch_of
 from workers.training.optimizers import set_lr
 from workers.training.plan import Plan
 
@@ -31,9 +30,7 @@ def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
     started = time.monotonic()
     plan = replace(plan, settings={**plan.settings, "warmup": 0.0, "schedule": "constant", "averaging": "none"})
     device = prepare_device(assignment.resources, plan.options)
-    learner = build(plan, assignment.seed).to(device)
-    data = training_data(plan.dataset, plan.part, device)
-    learner.prepare(data)
+    learner, data = begun(plan, assignment.seed, device)
     optimizers = learner.optimizers()
     learner.train()
 

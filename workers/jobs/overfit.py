@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from workers.data.loading import training_data
 from workers.protocol import Assignment, Failure, FailureClass, Job, Result
 from workers.training.devices import prepare_device
-from workers.training.loop import build, epoch_of, judge
+from workers.training.loop import begun, epoch_of, judge
 from workers.training.plan import Plan
 from workers.training.recipe import MODULES, OFF, Module
 from workers.training.settings import resolve
@@ -67,9 +66,7 @@ def _unregularized(plan: Plan) -> Plan:
 def _try(plan: Plan, assignment: Assignment, lr: float) -> dict[str, Any]:
     plan = replace(plan, settings={**plan.settings, "lr": lr})
     device = prepare_device(assignment.resources, plan.options)
-    learner = build(plan, assignment.seed).to(device)
-    data = training_data(plan.dataset, plan.part, device)
-    learner.prepare(data)
+    learner, data = begun(plan, assignment.seed, device)
     few, optimizers = data.train[:EXAMPLES], learner.optimizers()
     (score, wanted), curve, why, value = LEARNT[plan.task.name], list[float](), "", math.nan
     passed = False

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 
 from workers.checkpoints import Checkpoint
-from workers.data.loading import Examples, held_out_data, training_data
+from workers.data.loading import Data, Examples, held_out_data, training_data
 from workers.families.blocks import parameter_count
 from workers.families.initialization import PROBES, scale_by_data
 from workers.protocol import Assignment, Failure, FailureClass, Metrics, Report, Result, Stop, Training, to_the_end
@@ -51,13 +51,7 @@ def epochs(plan: Plan, assignment: Assignment) -> Steps:
     """One training."""
     started = time.monotonic()
     device = prepare_device(assignment.resources, plan.options)
-    learner = build(plan, assignment.seed).to(device)
-    data = training_data(plan.dataset, plan.part, device)
-    learner.prepare(data)
-    learner.begin(data)
-    if plan.settings["init"] == "data_scaled":
-        probes = data.train[:: math.ceil(len(data.train) / PROBES)].to(device)
-        scale_by_data(learner, probes.inputs, plan.settings["init_gain"])
+    learner, data = begun(plan, assignment.seed, device)
     if assignment.inherit_from and not (assignment.resume_from and plan.continues):
         parent = inherited(assignment.inherit_from, plan.identity(), device)
         learner.inherit(parent.model, parent.identity, stream(assignment.seed, "inheritance"))
@@ -130,6 +124,18 @@ def learner_of(plan: Plan, seed: int, checkpoint: Checkpoint, device: torch.devi
     learner.prepare(training_data(plan.dataset, plan.part, device))
     learner.load_state_dict(dict(checkpoint.model))
     return learner
+
+
+def begun(plan: Plan, seed: int, device: torch.device) -> tuple[Learner, Data]:
+    """A learner with the first weights that every training begins with, and the examples that told some of them."""
+    learner = build(plan, seed).to(device)
+    data = training_data(plan.dataset, plan.part, device)
+    learner.prepare(data)
+    learner.begin(data)
+    if plan.settings["init"] == "data_scaled":
+        probes = data.train[:: math.ceil(len(data.train) / PROBES)].to(device)
+        scale_by_data(learner, probes.inputs, plan.settings["init_gain"])
+    return learner, data
 
 
 def build(plan: Plan, seed: int) -> Learner:

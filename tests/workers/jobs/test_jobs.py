@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from workers.data.loading import Data
 from workers.jobs import JOBS, carry_out, kinds_of, steps
 from workers.jobs.calibration import calibration, temperature_of
 from workers.jobs.candidates import candidates, targets_of
@@ -15,6 +16,7 @@ from workers.jobs.selection import greedy, scores
 from workers.model_file import ModelFileError, read_model
 from workers.objectives.train import TrainObjective
 from workers.protocol import Assignment, Job, Member, Result, to_the_end
+from workers.training.supervised import Supervised
 
 OBJECTIVE = {"type": "train", "family": "mlp", "dataset": "digits"}
 
@@ -97,6 +99,28 @@ def test_the_proposed_range_holds_rates_that_learn_and_none_that_fail(config: di
     assert accuracy(found["high"]) > 0.9
     assert accuracy(middle) > 0.9
     assert accuracy(middle) > accuracy(found["low"] / 10)
+
+
+@pytest.mark.parametrize("kind", ["confirm", "overfit", "lr_range"])
+def test_all_begin_with_what_the_examples_tell(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found out of a network must be of the one that is trained."""
+    begin, begun = Supervised.begin, []
+
+    def told(learner: Supervised, data: Data) -> None:
+        begin(learner, data)
+        begun.append(learner)
+
+    monkeypatch.setattr(Supervised, "begin", told)
+    carry_out(assignment(kind))
+    assert begun
+
+
+def test_the_range_is_of_the_first_weights_that_were_asked_for() -> None:
+    first = [
+        carry_out(assignment("lr_range", config={"width": 16, "init": init, "init_gain": 2.0})).details["losses"][0]
+        for init in ("orthogonal", "data_scaled")
+    ]
+    assert first[0] != pytest.approx(first[1], rel=1e-3)
 
 
 def test_another_seed_is_another_training_of_the_same_config() -> None:
