@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("footprint", "latency", "dispatch", "service", "training", "nas")
+MODULES = ("footprint", "latency", "dispatch", "service", "training", "studies", "nas")
 
 if __name__ == "__main__":
     failed = 0

@@ -2,10 +2,10 @@
 
     python -m benchmarks.studies [--only lenet,rnn] [--folder examples/studies/families] [--shown]
 
-Each study of the folder runs to its end on two workers of `assay up`. Then the default config of its space is trained in
-a study of its own, at the highest fidelity, on the same split, with the same seed: the search knows nothing of it. The
-baseline is that of the study's check. All three are tested once. A study is as it should be if its best config is better
-than both, on the validation split, by which it was chosen, and on the test split, which nobody chose by.
+Each study of the folder runs to its end on two workers of `assay up`. Then the default config of its space is trained
+in a study of its own, at the highest fidelity, on the same split, with the same seed: the search knows nothing of it.
+The baseline is that of the study's check. All three are tested once. A study is as it should be if its best config is
+better than both, on the validation split, by which it was chosen, and on the test split, which nobody chose by.
 
 Prints a table and writes benchmarks/results/studies.json, where other studies keep what they had; every row says which
 commit it was measured with. `--shown` prints what is there and runs nothing.
@@ -159,7 +159,8 @@ def default_of(study: Study, submitted: Mapping[str, Any]) -> dict[str, Any]:
 def scored(study: Study, score: str) -> Scored:
     """The best run of a study that has ended."""
     best, test = study["best"], study["test"]
-    assert best is not None and test is not None, "it was waited for"
+    assert best is not None, "it was waited for"
+    assert test is not None, "it was waited for"
     tested = test["metrics"][f"test_{score.removeprefix('val_')}"]
     return Scored(best["metrics"][score], tested, keeps=best["feasible"])
 
