@@ -130,10 +130,7 @@ class Recorder:
                     self.events.append(self.study, "study.tested", best.row.run, {"metrics": metrics})
             case Failed(failure=failure, message=message):
                 self._tested = True
-                self._untestable = (
-                    failure not in (FailureClass.LOST, FailureClass.PREEMPTED)
-                    or self.engagement.lost_tests + 1 >= LOST_TESTS
-                )
+                self._untestable = failure != FailureClass.LOST or self.engagement.lost_tests + 1 >= LOST_TESTS
                 self.events.append(self.study, "study.tested", data={"class": failure, "message": message})
             case Started() | Reported() | Preempted():  # a test makes no reports, after which it could be preempted
                 pass

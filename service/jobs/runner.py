@@ -24,7 +24,7 @@ from service.repositories.owned import Owned
 from service.repositories.runs import Runs
 from service.specs import search_spec
 from service.tracking import restore_fidelity
-from workers.protocol import Assignment, Failed, FailureClass, Finished, Member, Pool, PoolEvent
+from workers.protocol import Assignment, Ended, Failed, FailureClass, Finished, Member, Pool, PoolEvent, Preempted
 from workers.protocol import Job as Work
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class JobRunner:
     def record(self, event: PoolEvent) -> None:
         """Stores how a job ended, and what follows from it."""
         study_id, number = self._keys[event.key]
-        if not isinstance(event, Finished | Failed):
+        if not isinstance(event, Ended):
             return
         self._unneeded.clear()
         with self._isolated(study_id, number), self.database.session() as session:
@@ -83,6 +83,8 @@ class JobRunner:
             job = Jobs(session).get(study_id, number)
             if job.key == event.key and job.state == RunState.RUNNING:
                 self._end(session, study, job, event)
+            elif job.state == RunState.CANCELLED:  # as it ended, before `look` saw it
+                self._unneeded.append(self.checkpoints.name_of_job(study_id, number))
         del self._keys[event.key]
         self._tidy()
 
@@ -207,7 +209,7 @@ class JobRunner:
             source="confirmation",
         )
 
-    def _end(self, session: Session, study: Study, job: Job, event: Finished | Failed) -> None:
+    def _end(self, session: Session, study: Study, job: Job, event: Ended) -> None:
         jobs = Jobs(session)
         match event:
             case Finished(result=result):
@@ -215,7 +217,7 @@ class JobRunner:
                 if result.checkpointed and job.kind == "refit":
                     job.model = str(self.checkpoints.model(job.study_id, job.number))
                 jobs.end(job, RunState.SUCCEEDED)
-            case Failed(failure=FailureClass.PREEMPTED):
+            case Preempted():
                 self._give_back(session, [job])
                 return
             case Failed(failure=FailureClass.LOST) if job.attempts < MOST_ATTEMPTS:

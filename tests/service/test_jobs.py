@@ -201,8 +201,11 @@ def test_giving_a_job_back_is_no_attempt(
         dispatcher.hand_over()
         assert (jobs()[0].state, jobs()[0].attempts) == (RunState.PENDING, 0)
         turn()
-        pool.fail(pool.first, FailureClass.PREEMPTED)
+        pool.give_back(pool.first, 1)
         turn()
+        turn()
+        assert pool.first.job.kind == "overfit", "a node that goes takes no job with it"
+        dispatcher.hand_over()
     turn()
     assert (jobs()[0].state, jobs()[0].attempts) == (RunState.RUNNING, 1), "ten times given back, and still the first"
 
@@ -293,6 +296,20 @@ def events_of(database: Database, study_id: int) -> list[tuple[str, Any]]:
     with database.session(write=False) as session:
         found = [(event.type, event.data) for event in Events(session).after(study_id, 0, 1000)]
     return [one for one in found if one[0].startswith("study.finali")]
+
+
+def test_what_a_confirmation_kept_goes_with_a_finalization_that_was_cancelled_as_it_ended(
+    create: Callable[..., int], pool: Any, turn: Turn, dispatcher: Any, sqlite_database: Database
+) -> None:
+    study_id = complete(create, pool, turn, dict.fromkeys(range(4), 0.9))
+    begin(sqlite_database, study_id, top=2, seeds=2)
+    turn()
+    confirmation = pool.first
+    confirmation.checkpoint.write_bytes(b"model")
+    call_off(sqlite_database, study_id)
+    dispatcher.jobs.record(Finished(confirmation.key, Result({"val_accuracy": 0.9}, checkpointed=True)))
+    turn()
+    assert not confirmation.checkpoint.exists()
 
 
 def test_a_cancelled_finalization_ends_what_runs_and_can_be_begun_anew(
