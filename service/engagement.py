@@ -103,6 +103,8 @@ class Engagement:
         checkpoint: Path | None,
         store: Store | None = None,
         inherit_from: Path | None = None,
+        *,
+        own: bool = False,
     ) -> Assignment:
         """What a worker needs to carry out the run; without `checkpoint` it is the final test of `resume_from`.
 
@@ -124,6 +126,7 @@ class Engagement:
             resume_from=resume_from,
             checkpoint=checkpoint,
             inherit_from=inherit_from,
+            own=own,
             task="train" if checkpoint else "test",
             supernet=supernet,
             resources=self.resources,

@@ -136,25 +136,29 @@ class Planner:
         key = uuid.uuid4().hex
         attempt = self.runs.lease(run, key, self.owner)
         target = self.checkpoints.new(self.study.id, run.number, run.attempts)
+        saved = self._saved(run, attempt)
         self.assignments.append(
             self.engagement.assignment(
                 row,
                 key,
-                self._source(run, attempt),
+                saved or self._source(run),
                 self.checkpoints.path(target),
                 self.checkpoints.store,
                 self._parent(run),
+                own=saved is not None,
             )
         )
         self._keys[key] = run.number
 
-    def _source(self, run: Run, attempt: Attempt) -> Path | None:
-        """The checkpoint to go on from: the run's own, where an attempt was preempted, or that of another run. One
-        that is not there any more, after a backup was restored for instance, costs time only, since a trial comes to
-        the same from its beginning; but not the trial of another that it takes over.
+    def _saved(self, run: Run, attempt: Attempt) -> Path | None:
+        """The run's own checkpoint, where an attempt was preempted."""
+        return None if attempt.checkpoint is None else self._found(run, attempt.checkpoint)
+
+    def _source(self, run: Run) -> Path | None:
+        """The checkpoint of another run to go on from. One that is not there any more, after a backup was restored for
+        instance, costs time only, since a trial comes to the same from its beginning; but not the trial of another that
+        it takes over.
         """
-        if attempt.checkpoint is not None and (path := self._found(run, attempt.checkpoint)):
-            return path
         if run.resume_from is None:
             return None
         source = self.runs.get(self.study.id, run.resume_from).run

@@ -95,6 +95,8 @@ class Assignment:
     `fidelity` is `(name, value, maximum)`, cumulative: a resumed training starts at the checkpoint's own step.
     `seed` is the trial's: all its runs share it, so that a continued training equals an uninterrupted one.
     `resume_from` and `checkpoint` are file paths: where to continue from, where to save at the end.
+    `own` says that `resume_from` was saved by an earlier attempt at this very run, which goes on from there whether or
+    not a smaller run's checkpoint would help it.
     `inherit_from` is the checkpoint of another trial, whose weights a training begins with as far as they fit.
     `log` is the file that captures what a command writes to its stdout and stderr; None keeps nothing.
     `store` is where these files lie if not on a disk that all workers share: an address for fsspec, in which the paths
@@ -109,6 +111,7 @@ class Assignment:
     resume_from: Path | None = None
     checkpoint: Path | None = None
     inherit_from: Path | None = None
+    own: bool = False
     task: Literal["train", "test", "job"] = "train"
     job: Job | None = None
     supernet: Supernet | None = None

@@ -118,6 +118,7 @@ def test_a_promotion_continues_from_the_checkpoint_of_its_trial(
     for a in assignments.values():
         if a.task == "train" and a.resume_from:
             assert assignments[a.resume_from].seed == a.seed, "a trial keeps its seed"
+            assert not a.own, "it is another run's"
 
 
 def test_a_failed_run_is_recorded_with_its_class_and_the_study_goes_on(

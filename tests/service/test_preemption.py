@@ -72,6 +72,7 @@ def test_a_run_goes_on_where_its_dispatcher_ended(
     second = pool.first
     assert (second.config, second.seed) == (first.config, first.seed)
     assert second.resume_from == first.checkpoint != second.checkpoint
+    assert (first.own, second.own) == (False, True)
     assert steps_of(sqlite_database, study_id) == [1, 2]
     pool.report(second, 3, loss=0.5)
     pool.finish(second, loss=0.5)

@@ -52,7 +52,8 @@ def epochs(plan: Plan, assignment: Assignment) -> Steps:
     started = time.monotonic()
     device = prepare_device(assignment.resources, plan.options)
     learner, data = begun(plan, assignment.seed, device)
-    if assignment.inherit_from and not (assignment.resume_from and plan.continues):
+    source = assignment.resume_from if plan.continues or assignment.own else None
+    if assignment.inherit_from and source is None:
         parent = inherited(assignment.inherit_from, plan.identity(), device)
         learner.inherit(parent.model, parent.identity, stream(assignment.seed, "inheritance"))
     size = {"parameters": parameter_count(learner), "multiply_adds": multiply_adds(learner, data.validation)}
@@ -61,8 +62,8 @@ def epochs(plan: Plan, assignment: Assignment) -> Steps:
             part.compile()
     optimizers = learner.optimizers()
     keeping = Keeping(plan, learner, optimizers)
-    if assignment.resume_from and plan.continues:
-        keeping.restore(Checkpoint.load(assignment.resume_from, plan.identity(), device))
+    if source is not None:
+        keeping.restore(Checkpoint.load(source, plan.identity(), device))
 
     answer = None
     while keeping.epoch < plan.epochs and answer != "stop" and not keeping.course.over:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from spaces import Space
 from workers.catalogue import FAMILIES
 from workers.objectives.train import TrainObjective
-from workers.protocol import Assignment, Failure, FailureClass
+from workers.protocol import Assignment, Failure, FailureClass, to_the_end
 from workers.tasks import HEALTH, TASKS
 from workers.training import loop
 from workers.training.recipe import DEFAULT_LR, MODULES
@@ -119,6 +119,34 @@ def test_a_checkpoint_that_is_there_already_needs_no_epoch(train: Callable[..., 
 def test_the_schedule_spans_the_highest_fidelity(train: Callable[..., Any]) -> None:
     short, long = train("mlp", {"schedule": "linear"}, 2, 2), train("mlp", {"schedule": "linear"}, 2, 20)
     assert short.result.metrics["lr"] < 0.1 * long.result.metrics["lr"]
+
+
+@pytest.mark.parametrize(
+    ("family", "fidelity", "horizon"),
+    [
+        ("mlp", ("fraction", 0.5, 1.0), "maximum"),
+        ("mlp", ("width_fraction", 0.5, 1.0), "maximum"),
+        ("lenet", ("resolution", 0.75, 1.0), "maximum"),
+        ("mlp", ("epochs", 3, 9), "rung"),
+    ],
+)
+def test_whatever_its_fidelity_a_run_goes_on_from_its_own_checkpoint(
+    family: str, fidelity: tuple[str, float, float], horizon: str, tmp_path: Path
+) -> None:
+    def work(**further: Any) -> Assignment:
+        objective = {"family": family, "dataset": "digits", "epochs": 3, "schedule_horizon": horizon}
+        return Assignment("1", objective, {"width": 16}, seed=0, fidelity=fidelity, **further)
+
+    whole, result = to_the_end(loop.train(work()))
+    cut = loop.train(work(checkpoint=tmp_path / "1"))
+    first = next(cut)
+    with pytest.raises(StopIteration):
+        cut.send("stop")
+    rest, end = to_the_end(loop.train(work(resume_from=tmp_path / "1", own=True)))
+    assert [(r.step, r.metrics) for r in [first, *rest]] == [(r.step, r.metrics) for r in whole]
+    assert end == result
+    others, _ = to_the_end(loop.train(work(resume_from=tmp_path / "1")))
+    assert len(others) == 3, "a smaller run's helps it nothing"
 
 
 def test_a_schedule_of_the_rung_ends_with_it_and_begins_anew(tmp_path: Path) -> None:
