@@ -133,11 +133,12 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class Result:
     """How a training ended well: the final metrics, and whether a checkpoint was saved at `Assignment.checkpoint`.
-    `details` are JSON, of a job."""
+    `details` are JSON, of a job. `complete`: it came to its own end, whatever it was asked to."""
 
     metrics: Metrics
     checkpointed: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
+    complete: bool = False
 
 
 class Failure(Exception):
@@ -273,7 +274,7 @@ class Pool(Protocol):
 
     def preempt(self, key: str) -> None:
         """Asks the attempt to save a checkpoint and end at its next report, so that another one can go on from there:
-        it ends as Preempted, or as Finished where that report was its last. Unknown or ended keys are ignored, and so
+        it ends as Preempted, or as Finished where its result is complete. Unknown or ended keys are ignored, and so
         is what was asked to stop."""
 
     def kill(self, key: str) -> None:

@@ -16,7 +16,8 @@ def work(plan: Plan, assignment: Assignment, job: Job) -> Training:
     Where the assignment names a checkpoint, the weights are kept there for an ensemble, without what only a training
     that goes on would need: mostly a third of the file.
     """
-    checkpoint = yield from steps_of(plan, assignment)
-    if assignment.checkpoint:
-        replace(checkpoint, optimizer={}, extra={}).save(assignment.checkpoint)
-    return Result(dict(checkpoint.metrics), checkpointed=assignment.checkpoint is not None)
+    trained = yield from steps_of(plan, assignment)
+    checkpoint, kept = trained.checkpoint, assignment.checkpoint
+    if kept:
+        replace(checkpoint, optimizer={}, extra={}).save(kept)
+    return Result(dict(checkpoint.metrics), checkpointed=kept is not None, complete=trained.complete)

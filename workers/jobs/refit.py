@@ -27,11 +27,13 @@ def work(plan: Plan, assignment: Assignment, job: Job) -> Training:
     whole = job.options.get("data", "train") == "train+validation"
     part = replace(plan.part, whole=whole, fold=0, folds=0)
     plan = replace(plan, part=part, epochs=plan.horizon, axis="epochs")
-    checkpoint = yield from epochs(plan, replace(assignment, resume_from=None, checkpoint=None))
+    trained = yield from epochs(plan, replace(assignment, resume_from=None, checkpoint=None))
     device = prepare_device(assignment.resources, plan.options)
-    learner = learner_of(plan, assignment.seed, checkpoint, device)
+    learner = learner_of(plan, assignment.seed, trained.checkpoint, device)
     scores = judge(learner, held_out_data(plan.dataset, plan.part, device), assignment.seed, "test")
-    told = {name: value for name, value in checkpoint.metrics.items() if not (whole and name.startswith("val_"))}
+    told = {
+        name: value for name, value in trained.checkpoint.metrics.items() if not (whole and name.startswith("val_"))
+    }
     told |= {f"test_{name}": value for name, value in scores.items()}
     card: dict[str, Any] = {
         **job.options.get("card", {}),
@@ -45,7 +47,7 @@ def work(plan: Plan, assignment: Assignment, job: Job) -> Training:
         "seen": _extent(plan),
     }
     write_model(assignment.checkpoint, plan, learner, card)
-    return Result(told, checkpointed=True, details={"card": card})
+    return Result(told, checkpointed=True, details={"card": card}, complete=trained.complete)
 
 
 def _extent(plan: Plan) -> list[float] | None:

@@ -42,6 +42,7 @@ OPTIONS = ("type", "command", "workdir", "env", "dataset", "grace_seconds", "tim
 GRACE_SECONDS = 30.0
 MAX_SECONDS = 365 * 86_400
 POLL_SECONDS = 0.05
+PARTING_SECONDS = 0.25
 
 ALWAYS = ("seed", "checkpoint", "python")
 """Values that every run has, beside its parameters; `fidelity` where the space has one."""
@@ -75,24 +76,35 @@ class CommandObjective:
             reports = ReportsFile(folder / "reports.jsonl")
             _, target, _ = assignment.fidelity or ("", None, None)
             counted: Report | None = None
-            verdict = None
-            while verdict is None:
-                verdict = command.wait(POLL_SECONDS)
+            verdict, ended = None, False
+            told = over = False
+            while not ended:
+                verdict = verdict or command.wait(POLL_SECONDS)
+                ended = verdict is not None
                 if verdict and verdict.end == "killed":
                     break  # what it said goes with its folder
-                for report in reports.new(ended=verdict is not None):
+                for report in reports.new(ended=ended):
                     if target is not None and report.step > target:
                         command.stop()  # there is nothing left to do
+                        over = True
                         continue
                     counted = report
-                    if (yield report) == "stop":
-                        command.stop()
+                    over = target is not None and report.step >= target
+                    if (yield report) == "stop" and not told:
+                        # it may have been the last report: a script that ends before it is told came to its own end
+                        verdict = verdict or command.wait(PARTING_SECONDS)
+                        if verdict is None:
+                            command.stop()
+                            told = True
+            assert verdict is not None, "it has ended"
             if failed := failure(verdict, _seconds(assignment)):
                 raise failed
             if counted is None:
                 raise Failure(FailureClass.ERROR, "exited without a report")
             keep = assignment.checkpoint if verdict.end == "exit" else None
-            return Result(counted.metrics, checkpointed=keep is not None and pack(folder / "checkpoint", keep))
+            complete = over or (verdict.end == "exit" and not told)
+            kept = keep is not None and pack(folder / "checkpoint", keep)
+            return Result(counted.metrics, checkpointed=kept, complete=complete)
 
     def test(self, assignment: Assignment) -> Metrics:
         """Nothing: what a script holds back for the end is its own affair."""

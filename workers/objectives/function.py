@@ -62,7 +62,8 @@ class FunctionObjective:
                 break
         if assignment.checkpoint:
             _save(assignment.checkpoint, step)
-        return Result(point.outputs(step / maximum), checkpointed=assignment.checkpoint is not None)
+        kept = assignment.checkpoint is not None
+        return Result(point.outputs(step / maximum), checkpointed=kept, complete=step >= target)
 
     def test(self, assignment: Assignment) -> Metrics:
         """The function itself: what a training up to the highest fidelity approaches."""

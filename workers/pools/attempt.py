@@ -77,16 +77,11 @@ def attempt(
                 yield Reported(key, replace(step, seconds=time.monotonic() - started))
                 asked, last = asked_to(), step
             case Result():
-                if asked == "preempt" and not _complete(assignment, last):
+                if asked == "preempt" and not step.complete:
                     yield Preempted(key, step, last.step if last and step.checkpointed else None, cost())
                 else:
                     yield Finished(key, step, stopped=asked == "stop", cost=cost())
                 return
-
-
-def _complete(assignment: Assignment, last: Report | None) -> bool:
-    """Whether a training has come to its end with this report, as far as its fidelity tells."""
-    return assignment.fidelity is not None and last is not None and last.step >= assignment.fidelity[1]
 
 
 def _steps(

@@ -106,7 +106,8 @@ class Run:
             many = self.assignment.supernet.options.get("ranked", 100) if self.assignment.supernet else 0
             rng = stream(self.assignment.seed, "ranking")
             details["ranking"] = ranking(search.model, search.relaxation, search.data.validation, many, rng)
-        return Result(dict(course.metrics), checkpointed=self.assignment.checkpoint is not None, details=details)
+        kept = self.assignment.checkpoint is not None
+        return Result(dict(course.metrics), checkpointed=kept, details=details, complete=not stopped)
 
 
 def kept(checkpoint: Checkpoint) -> Checkpoint:

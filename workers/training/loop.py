@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -27,7 +27,16 @@ from workers.training.learner import Epoch, Learner, Optimizers
 from workers.training.plan import Plan
 from workers.training.streams import Purpose, stream
 
-Steps = Generator[Report, Stop | None, Checkpoint]
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """`complete`: there is nothing left to train."""
+
+    checkpoint: Checkpoint
+    complete: bool
+
+
+Steps = Generator[Report, Stop | None, Trained]
 
 
 def train(assignment: Assignment) -> Training:
@@ -37,10 +46,11 @@ def train(assignment: Assignment) -> Training:
     Raises Failure: INFEASIBLE before any data is loaded, DIVERGED at the first loss that is not finite.
     """
     plan = Plan.of(assignment)
-    checkpoint = yield from steps_of(plan, assignment)
-    if assignment.checkpoint:
-        checkpoint.save(assignment.checkpoint)
-    return Result(dict(checkpoint.metrics), checkpointed=assignment.checkpoint is not None)
+    trained = yield from steps_of(plan, assignment)
+    metrics, kept = trained.checkpoint.metrics, assignment.checkpoint
+    if kept:
+        trained.checkpoint.save(kept)
+    return Result(dict(metrics), checkpointed=kept is not None, complete=trained.complete)
 
 
 def steps_of(plan: Plan, assignment: Assignment) -> Steps:
@@ -66,7 +76,7 @@ def epochs(plan: Plan, assignment: Assignment) -> Steps:
         keeping.restore(Checkpoint.load(source, plan.identity(), device))
 
     answer = None
-    while keeping.epoch < plan.epochs and answer != "stop" and not keeping.course.over:
+    while not (over := keeping.epoch >= plan.epochs or keeping.course.over) and answer != "stop":
         work = epoch_of(plan, data.train, optimizers, assignment.seed, keeping.epoch, device)
         work = replace(work, lr_scale=keeping.course.lr_scale)
         train_loss = learner.train_epoch(work)
@@ -79,7 +89,7 @@ def epochs(plan: Plan, assignment: Assignment) -> Steps:
         # where epochs are not what the fidelity counts, they are parts of the way to it
         step = keeping.epoch if plan.axis == "epochs" else plan.level * keeping.epoch / plan.epochs
         answer = yield Report(step, metrics, time.monotonic() - started)
-    return keeping.checkpoint()
+    return Trained(keeping.checkpoint(), over)
 
 
 def require_finite(train_loss: float, scores: Mapping[str, float], epoch: int) -> None:
@@ -100,12 +110,12 @@ def folds(plan: Plan, assignment: Assignment) -> Steps:
         fold = replace(plan, part=replace(plan.part, fold=done), axis="epochs")
         _, trained = to_the_end(epochs(fold, replace(assignment, resume_from=None)))
         done += 1
-        for name, value in trained.metrics.items():
+        for name, value in trained.checkpoint.metrics.items():
             means[name] = means.get(name, 0.0) + (value - means.get(name, 0.0)) / done
-        checkpoint = replace(trained, epoch=done, metrics=dict(means))
+        checkpoint = replace(trained.checkpoint, epoch=done, metrics=dict(means))
         answer = yield Report(done, dict(means), time.monotonic() - started)
     assert checkpoint is not None, "a fidelity in folds is 1 at least"
-    return checkpoint
+    return Trained(checkpoint, done >= int(plan.level))
 
 
 def test(assignment: Assignment) -> Metrics:

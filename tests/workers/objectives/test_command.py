@@ -85,7 +85,7 @@ class TestReports:
     def test_the_last_one_is_the_result(self, shell, carry_out):
         reports, result = carry_out(shell("report 1 0.5; sleep 0.2; report 2 0.25"))
         assert [(report.step, report.metrics) for report in reports] == [(1, {"loss": 0.5}), (2, {"loss": 0.25})]
-        assert result == Result({"loss": 0.25}, checkpointed=False)
+        assert result == Result({"loss": 0.25}, checkpointed=False, complete=True)
 
     def test_what_lies_beyond_the_fidelity_does_not_count_and_the_script_is_stopped(self, shell, carry_out):
         endless = "i=0; while [ ! -e $ASSAY_STOP ]; do i=$((i+1)); report $i 0.$i; sleep 0.01; done"
@@ -274,3 +274,18 @@ def test_the_interpreter_of_the_worker_is_a_value(carry_out, tmp_path):
     with pytest.raises(Failure):
         carry_out(work)
     assert (tmp_path / "x").read_text() == sys.executable
+
+
+@pytest.mark.parametrize(
+    ("script", "stop_after", "fidelity", "complete"),
+    [
+        ("report 1 2; report 2 1", None, None, True),
+        ("report 1 2; report 2 1", 2, None, True),
+        ("report 1 1; while [ ! -f $ASSAY_STOP ]; do sleep 0.05; done", 1, None, False),
+        ("report 1 1; while [ ! -f $ASSAY_STOP ]; do sleep 0.05; done", 1, ("epochs", 1, 3), True),
+    ],
+    ids=["to its end", "told after its last report", "it heeds the stop", "nothing was left"],
+)
+def test_a_result_says_whether_the_script_came_to_its_end(script, stop_after, fidelity, complete, shell, carry_out):
+    _, result = carry_out(shell(script, fidelity=fidelity), stop_after)
+    assert result.complete == complete

@@ -35,13 +35,14 @@ class Probe:
 def count(assignment):
     """Reports 1, 2, … `steps`, obeys a stop at once, tells which process and how many threads it has."""
     options = assignment.objective
-    last = 0
-    for last in range(1, options.get("steps", 3) + 1):
+    last, steps = 0, options.get("steps", 3)
+    for last in range(1, steps + 1):
         time.sleep(options.get("seconds", 0))
         if (yield Report(last, {"value": last})) == "stop":
             break
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
-    return Result({"value": last, "pid": os.getpid(), "threads": threads, "warmed": len(warmed)}, checkpointed=True)
+    told = {"value": last, "pid": os.getpid(), "threads": threads, "warmed": len(warmed)}
+    return Result(told, checkpointed=True, complete=last == steps)
 
 
 def big():

@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 
 from workers.pools.attempt import attempt
-from workers.protocol import Assignment, Failed, Finished, Report, Resources, Result
+from workers.protocol import Assignment, Failed, Finished, Preempted, Report, Resources, Result
 
 
 class Steps:
@@ -34,3 +34,14 @@ def test_the_cost_is_the_difference_of_the_clocks(task, end):
 def test_a_run_without_a_gpu_takes_no_gpu_time():
     assignment = Assignment("key", {"type": "steps"}, {}, 0)
     assert list(attempt(assignment, {"steps": Steps()}, lambda: False, lambda: 0.0))[-1].cost.gpu_seconds == 0
+
+
+@pytest.mark.parametrize(("complete", "end"), [(True, Finished), (False, Preempted)])
+def test_who_is_preempted_at_its_end_has_finished_with_or_without_a_fidelity(complete, end):
+    class Ending(Steps):
+        def train(self, assignment):
+            yield Report(1, {"loss": 1.0})
+            return Result({"loss": 1.0}, complete=complete)
+
+    assignment = Assignment("key", {"type": "ending"}, {}, 0)
+    assert isinstance(list(attempt(assignment, {"ending": Ending()}, lambda: "preempt", lambda: 0.0))[-1], end)

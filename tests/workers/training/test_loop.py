@@ -255,3 +255,9 @@ def test_the_final_test_reads_the_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", ["mlp", "lenet"])
 def test_the_defaults_are_strong(family: str, train: Callable[..., Any]) -> None:
     assert train(family, epochs=27).result.metrics["val_accuracy"] >= {"mlp": 0.98, "lenet": 0.985}[family]
+
+
+def test_a_result_says_whether_there_is_anything_left_to_train(train: Callable[..., Any]) -> None:
+    assert train("mlp", epochs=2).result.complete
+    assert train("mlp", epochs=2, stop_after=2).result.complete, "it was its last report"
+    assert not train("mlp", epochs=2, stop_after=1).result.complete
