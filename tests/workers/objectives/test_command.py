@@ -215,7 +215,7 @@ class TestCheckpoints:
         )
         assert carry_out(first)[1].checkpointed
         second = shell("report 2 $(($(cat $ASSAY_RESUME_DIR/sub/n) + 1))", resume_from=tmp_path / "a/first")
-        assert carry_out(second)[1] == Result({"loss": 42.0}, checkpointed=False)
+        assert carry_out(second)[1] == Result({"loss": 42.0}, checkpointed=False, complete=True)
 
     def test_nothing_saved_is_no_checkpoint(self, shell, carry_out, tmp_path):
         _, result = carry_out(shell("report 1 1", checkpoint=tmp_path / "checkpoint"))
@@ -261,7 +261,7 @@ def test_the_example_continues_exactly_where_it_paused(carry_out, tmp_path):
 def test_a_script_is_a_run_like_any_other_to_the_pools(shell):
     *_, last = attempt(shell("report 1 0.5"), OBJECTIVES, bool, float)
     assert isinstance(last, Finished)
-    assert last.result == Result({"loss": 0.5})
+    assert last.result == Result({"loss": 0.5}, complete=True)
 
 
 def test_there_is_no_test_of_a_command(shell):
