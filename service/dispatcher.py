@@ -304,14 +304,17 @@ class Dispatcher:
             if engagement.out_of_time:
                 for key in engagement.keys:
                     self.pool.stop(key)
-            idle = room == 0 and not engagement.changed and bool(engagement.under_way or engagement.waiting)
+            settled = not engagement.changed and not engagement.limited
+            idle = room == 0 and settled and bool(engagement.under_way or engagement.waiting)
             if engagement.out_of_time or not idle:
                 busy = True
                 self._plan(engagement, room)
-            if engagement.wants_work and engagement.room:
+            if engagement.wants_work and engagement.room and not engagement.limited:
                 wanted[engagement.resources] = wanted.get(engagement.resources, 0) + engagement.room
         self.pool.want(wanted)
-        self._make_room([one for one in wanting if one.wants_work and one.room and not one.under_way])
+        self._make_room(
+            [one for one in wanting if one.wants_work and one.room and not one.under_way and not one.limited]
+        )
         return busy
 
     def _make_room(self, starved: Sequence[Engagement]) -> None:

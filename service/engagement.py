@@ -31,6 +31,7 @@ class Engagement:
     what is stored; it is read again before it is used. `seen` is the last event that was looked at: when there are
     newer ones, somebody else has changed the study, and has `changed` it until that was looked into: what is under way
     may have been ended. `swept` is the last event looked at of those that the pool does not carry out.
+    `limited` says that its project's quota had no room for a run when it was last asked: no worker would help it.
     `share` is how much it has been given, in runs per weight. Nothing can be started before the clock shows `retry_at`.
     """
 
@@ -48,6 +49,7 @@ class Engagement:
     out_of_time: bool = False
     settled: bool = False
     stale: bool = False
+    limited: bool = False
     waiting: str | None = None
     test_key: str | None = None
     untested: bool = True

@@ -62,7 +62,9 @@ class Planner:
         self.to_kill = [key for key, run in engagement.keys.items() if history.outcome(run) is not None]
         if engagement.stale:
             self._end_forgotten()
-        room, self._limited = self.decisions.allowed(room) if room else (0, None)
+        # without room too: whom the quota holds, no worker would help
+        allowed, self._limited = self.decisions.allowed(max(room, 1))
+        room = min(room, allowed)
         free = self._free()
         answer: Wait | Done | None = None
         started: list[RunRow] = []
@@ -95,6 +97,7 @@ class Planner:
         engagement.pending = [number for number in engagement.tracked.history.open if number not in leased]
         engagement.test_key = self._test_key
         engagement.settled = self._settled and self._test_key is None
+        engagement.limited = self._limited is not None
         engagement.waiting = self.study.waiting
         engagement.retry_at = self._retry_at()
         engagement.stale = engagement.changed = False

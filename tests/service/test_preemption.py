@@ -12,7 +12,7 @@ from search.history import RunState
 from service.checkpoints import Checkpoints
 from service.database import Database
 from service.dispatcher import Dispatcher
-from service.models import Attempt, Run
+from service.models import DEFAULT_PROJECT_ID, Attempt, Project, Run
 from service.repositories.reports import Reports
 from service.repositories.runs import Runs
 from workers.protocol import FailureClass, Resources
@@ -233,3 +233,19 @@ def test_one_run_gives_way_however_long_it_takes_it(create: Create, pool: Any, t
     for _ in range(3):
         turn()
     assert pool.preempted == [list(pool.open)[-1]]
+
+
+def test_no_run_gives_way_to_a_study_that_its_quota_holds(
+    create: Create, pool: Any, turn: Turn, sqlite_database: Database
+) -> None:
+    create(name="low", resources=PREEMPTIBLE)
+    turn()
+    running = list(pool.open)
+    pool.steps = dict.fromkeys(running, 1)
+    with sqlite_database.session() as session:
+        session.get_one(Project, DEFAULT_PROJECT_ID).max_runs = 2
+    create(name="high", priority=1)
+    for _ in range(4):
+        turn()
+    assert list(pool.open) == running
+    assert pool.wanted == {}
