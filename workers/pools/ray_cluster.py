@@ -82,6 +82,7 @@ class RayCluster:
         self._worker_class: Any = None
         self._library_class: Any = None
         self._libraries: dict[str, Any] = {}  # by node
+        self._store_bytes: dict[str, float] = {}  # by node, when they were last looked at
         self.connected = False
 
     # The connection
@@ -142,7 +143,7 @@ class RayCluster:
     def nodes(self) -> dict[str, Node]:
         """The live nodes, by their ids."""
         draining = state.get_draining_nodes()
-        return {
+        nodes = {
             node["NodeID"]: Node(
                 Resources(node["Resources"].get("CPU", 0), node["Resources"].get("GPU", 0)),
                 node["Resources"].get("object_store_memory", 0),
@@ -151,6 +152,8 @@ class RayCluster:
             for node in ray.nodes()  # type: ignore[no-untyped-call]  # Ray types it not
             if node["Alive"]
         }
+        self._store_bytes = {name: node.store_bytes for name, node in nodes.items()}
+        return nodes
 
     def want(self, shapes: Iterable[Resources]) -> None:
         """Tells an autoscaler, if there is one, that the cluster should have room for all of these at once."""
@@ -170,7 +173,9 @@ class RayCluster:
     def _open_library(self, node: str) -> Any:
         here = NodeAffinitySchedulingStrategy(node, soft=False)
         options = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": SHARING_THREADS, "scheduling_strategy": here}
-        return self._library_class.options(**options).remote(SHARED_PART * self.nodes()[node].store_bytes)
+        # a node that has died since is heard of by what is asked of it, not here
+        most_bytes = SHARED_PART * self._store_bytes.get(node, 0.0)
+        return self._library_class.options(**options).remote(most_bytes)
 
     def dismiss(self, actor: Any) -> None:
         ray.kill(actor)
