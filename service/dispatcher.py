@@ -86,6 +86,7 @@ class Dispatcher:
         self._tidied = False
         self._listening_since = utcnow()
         self._giving_way: set[str] = set()
+        self._promised: set[int] = set()  # studies that runs gave way to, and that have not begun yet
         self.metrics = database.telemetry.metrics
         self.traces = database.telemetry.traces
 
@@ -290,10 +291,13 @@ class Dispatcher:
             self._inbox = self._inbox[len(batch) :]
 
     def _fill(self) -> bool:
-        """Gives free workers to the studies, by their weights: to those with the fewest runs under way, then to those
-        that have been given least so far. Whether there was anything to do."""
+        """Gives free workers to the studies, by their weights: first to those that runs gave way to, then to those with
+        the fewest runs under way, then to those that have been given least so far. Whether there was anything to do."""
         wanting = [one for one in self._engagements.values() if one.on_pool and one.wants_work]
-        wanting.sort(key=lambda one: (one.under_way / one.weight, one.share, one.study_id))
+        self._promised &= {one.study_id for one in wanting if not one.under_way}
+        wanting.sort(
+            key=lambda one: (one.study_id not in self._promised, one.under_way / one.weight, one.share, one.study_id)
+        )
         weights = sum(one.weight for one in wanting)
         wanted: dict[Resources, int] = {}
         busy = self.jobs.fill()
@@ -329,6 +333,7 @@ class Dispatcher:
                 log.info("a run gives way to study %s", engagement.name)
                 self.pool.preempt(key)
                 self._giving_way.add(key)
+                self._promised.add(engagement.study_id)
 
     def _plan(self, engagement: Engagement, room: int) -> None:
         """Decides on up to `room` runs, stores them, then submits them."""

@@ -104,7 +104,7 @@ class Planner:
 
     def _retry_at(self) -> float:
         """When there may be something to start again, although no run has ended."""
-        if self._limited is not None and not self._keys:
+        if self._limited is not None:
             return time.monotonic() + QUOTA_SECONDS
         if self._settled and self._next_retry is not None:
             return time.monotonic() + (self._next_retry - utcnow()).total_seconds()

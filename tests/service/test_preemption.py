@@ -204,6 +204,25 @@ def test_the_youngest_run_of_the_lowest_priority_gives_way_to_a_study_without_ro
     assert next(iter(pool.open)) == older.key, "and it takes one run's room, no more"
 
 
+def test_the_room_goes_to_the_study_that_a_run_gave_way_to(create: Create, pool: Any, turn: Turn) -> None:
+    """With one worker neither study has a run under way then; the shares so far are not what decides."""
+    pool.workers = 1
+    create(name="low", priority=-1, resources=PREEMPTIBLE, parallelism=1)
+    turn()
+    low = pool.first.checkpoint.parent
+    create(name="high", priority=1, parallelism=1, budget={"max_runs": 2})
+    given_way = 0
+    for _ in range(8):
+        pool.steps = {pool.first.key: 1} if pool.first.checkpoint.parent == low else {}
+        before = pool.first.key
+        turn()
+        given_way += bool(pool.open) and before not in pool.open
+        if pool.open and pool.first.checkpoint.parent != low:
+            break
+    assert pool.first.checkpoint.parent != low, "the study of higher priority has the room"
+    assert given_way <= 1, "one run gave way, once"
+
+
 @pytest.mark.parametrize(
     ("resources", "priority", "wanted"),
     [
