@@ -203,7 +203,7 @@ ROWS = (
             Option("alpha_every", "int", "Steps of the weights per step of the architecture.", 5, at_least=1),
             Option("cost", "text", "What an operation costs.", "none", choices=("none", "latency", "multiply_adds")),
             Option("cost_form", "text", "How it enters the loss.", "multiply", choices=("multiply", "add")),
-            Option("cost_reference", "float", "The cost aimed at; the mean architecture's if not given.", above=0),
+            Option("cost_reference", "float", "The cost aimed at; the mean architecture's if not given.", above=1),
             Option(
                 "cost_weight", "float", "How much it counts (multiply: the exponent).", 0.3, at_least=0, at_most=100
             ),

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,9 @@ def _check(method: str, preset: str, reports: list[Report], result: Result) -> N
     assert len({architecture.canonical(entry["config"]) for entry in ranking}) == 6
     found = [Found(entry["config"], entry["score"]) for entry in ranking]
     assert best_first(found) == tuple(found)
+    own = [architecture.genotype(entry["config"]) for entry in ranking if entry.get("own")]
+    trainable = architecture.objection(architecture.config_of(details["genotype"])) is None
+    assert own == ([details["genotype"]] if trainable else [])
 
 
 @every_case
@@ -134,6 +138,8 @@ def test_a_search_is_reported_and_ranked_and_may_pause(
     first, paused = train(assignment(method, preset, options, checkpoint=tmp_path / "1"), stop_after=1)
     assert "ranking" not in paused.details, "it may go on"
     rest, result = train(assignment(method, preset, options, resume_from=tmp_path / "1", checkpoint=tmp_path / "rest"))
+    again, *rest = rest
+    assert (again.step, again.metrics) == (1, first[0].metrics), "it may have been lost before it was heard"
     assert [report.metrics for report in [*first, *rest]] == [report.metrics for report in whole]
     assert result == expected
     learnt, wanted = load_file(tmp_path / "rest"), load_file(tmp_path / "whole")
@@ -152,6 +158,29 @@ def test_nothing_depends_on_the_generator_that_threads_share(method: str) -> Non
     assert second[1] == first[1]
 
 
+@pytest.mark.parametrize("response", ["stop", "regularize"])
+def test_a_search_goes_back_to_where_the_curvature_was_low(response: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The curvature rises by half with every look: again and again for those that go on."""
+    looks = count()
+    monkeypatch.setattr("workers.supernets.search.dominant_eigenvalue", lambda *_: 0.1 * 1.5 ** next(looks))
+    rule = {"response": response, "every": 1, "window": 1, "patience": 2, "start": 2, "rise": 1.3}
+    reports, result = train(assignment("robust-darts", "nas-bench-201", {**rule, "epochs": 8, "alpha_lr": 0.5}))
+    details, architecture = result.details, architecture_of("nas-bench-201")
+    if response == "stop":
+        assert len(reports) < 8
+        assert details["genotype"] == details["genotypes"][details["supernet"]["genotype_of_epoch"]]
+    else:
+        assert len(reports) == 8
+        assert details["supernet"]["raised_decay"] > 1
+    own = [architecture.genotype(entry["config"]) for entry in details["ranking"] if entry.get("own")]
+    if architecture.objection(architecture.config_of(details["genotype"])) is None:
+        assert own == [details["genotype"]]
+
+
+def test_all_channels_may_be_mixed() -> None:
+    assert train(assignment("pc-darts", "darts", {"partial": 1, "epochs": 1}))[1].details["ranking"]
+
+
 @pytest.mark.parametrize("method", ["gdas", "rsps", "enas"])
 def test_another_seed_is_another_search(method: str) -> None:
     work = assignment(method, "nas-bench-201", {**VARIANTS.get(method, [{}])[0], "epochs": 1})
@@ -159,7 +188,7 @@ def test_another_seed_is_another_search(method: str) -> None:
 
 
 def test_every_algorithm_with_a_supernet_has_its_method() -> None:
-    assert {row.name for row in ALGORITHMS.values() if row.needs_architecture} == METHODS.keys()
+    assert {row.name for row in ALGORITHMS.values() if row.one_shot and row.needs_architecture} == METHODS.keys()
     assert all(name == row.name for name, row in METHODS.items())
 
 

@@ -29,12 +29,12 @@ METHODS: Mapping[str, Method] = {
     for row in (
         Method(name="darts", relaxation="softmax"),
         Method(name="gdas", relaxation="gumbel", recipe={"nesterov": True}),
-        Method(name="pc-darts", relaxation="edge_softmax", mixture="partial"),
+        Method(name="pc-darts", relaxation="edge_softmax", mixture="partial", recipe={"final_lr": 0.0}),
         Method(name="sdarts", relaxation="softmax"),
         Method(name="robust-darts", relaxation="softmax"),
         Method(name="drop-path", relaxation="softmax"),
         Method(name="rsps", relaxation="uniform", update="weights"),
-        Method(name="enas", relaxation="controller", update="policy"),
+        Method(name="enas", relaxation="controller", update="policy", recipe={"final_lr": 1 / 100}),
         Method(name="proxyless", relaxation="binary", update="pairs"),
         Method(name="weight-entanglement", relaxation="softmax", mixture="entangled"),
     )

@@ -92,7 +92,8 @@ class PartialEdge(nn.Module):
             nothing: Tensor = self.inner.zero(x)
             return nothing
         mixed = self.inner(x[:, : self.mixed], replace(mix, edges=None), edge)
-        out = shuffled(torch.cat([mixed, self.past(x[:, self.mixed :])], dim=1), self.k)
+        # with k = 1 no channel goes by
+        out = mixed if self.k == 1 else shuffled(torch.cat([mixed, self.past(x[:, self.mixed :])], dim=1), self.k)
         return out if mix.edges is None else out * mix.edges[edge]
 
 

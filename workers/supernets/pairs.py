@@ -16,6 +16,7 @@ from torch import Tensor
 from workers.supernets.mixture import Mix, Mixes
 
 SCALE = 0.2  # of the loss that a cost multiplies
+LEAST = 1.001  # what a cost is taken for at least where its logarithm is
 
 
 def drawn_pairs(probabilities: Mapping[str, Tensor], rng: torch.Generator) -> dict[str, Tensor]:
@@ -62,6 +63,6 @@ def expected_cost(probabilities: Mapping[str, Tensor], costs: Mapping[str, Tenso
 
 def with_cost(loss: Tensor, cost: Tensor, reference: float, form: str, weight: float) -> Tensor:
     """multiply: L · 0.2 (log C / log R)^β; add: L + λ (C - R) / R."""
-    if form == "multiply":
-        return loss * SCALE * (cost.log() / math.log(reference)) ** weight
+    if form == "multiply":  # of an architecture that costs next to nothing, the logarithm would be negative
+        return loss * SCALE * (cost.clamp(min=LEAST).log() / math.log(reference)) ** weight
     return loss + weight * (cost - reference) / reference

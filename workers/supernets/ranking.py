@@ -24,11 +24,18 @@ TRIES = 50  # draws per architecture that is wanted: small spaces have fewer
 
 
 def ranking(
-    model: Supernet, relaxation: Relaxation, validation: Examples, many: int, rng: torch.Generator
+    model: Supernet,
+    relaxation: Relaxation,
+    validation: Examples,
+    many: int,
+    rng: torch.Generator,
+    own: Config | None = None,
 ) -> list[dict[str, Any]]:
     """[{"config": the architecture's parameters, "score": accuracy, "examples": by how many it was judged}, ...] of at
-    most `many` different architectures: the one that the search has come to, half of them drawn as the search weighs
-    operations, and others drawn evenly."""
+    most `many` different architectures: the one that the search has come to (`own`, by default what its weights speak
+    for now; marked "own": true, and judged by all examples), half of them drawn as the search weighs operations, and
+    others drawn evenly."""
+    own = relaxation.discretized() if own is None else own
     architecture = relaxation.architecture
     device = model.standardize.mean.device
     order = torch.randperm(len(validation), generator=rng)[:GLANCE]
@@ -38,9 +45,15 @@ def ranking(
         scores = model.scores(examples, of_config(architecture, config, device))
         return {"config": dict(config), "score": scores["accuracy"], "examples": len(examples), "loss": scores["loss"]}
 
-    first = [judged(config, glance) for config in candidates(relaxation, many, rng)]
-    first.sort(key=_best_first)
-    finalists = [judged(entry["config"], validation) for entry in first[:FINALISTS]]
+    first = [judged(config, glance) for config in candidates(relaxation, many, rng, own)]
+    for entry in first:
+        if entry["config"] == own:
+            entry["own"] = True
+    first.sort(key=lambda entry: ("own" not in entry, *_best_first(entry)))
+    marks = [{"own": True} if "own" in entry else {} for entry in first[:FINALISTS]]
+    finalists = [
+        judged(entry["config"], validation) | mark for entry, mark in zip(first[:FINALISTS], marks, strict=True)
+    ]
     finalists.sort(key=_best_first)
     found = [*finalists, *first[FINALISTS:]]
     _keep_order(found, len(finalists))
@@ -58,8 +71,8 @@ def _keep_order(found: list[dict[str, Any]], finalists: int) -> None:
         entry["score"] = min(entry["score"], found[finalists - 1]["score"])
 
 
-def candidates(relaxation: Relaxation, many: int, rng: torch.Generator) -> list[Config]:
-    """Different architectures that can be trained, at most so many."""
+def candidates(relaxation: Relaxation, many: int, rng: torch.Generator, own: Config) -> list[Config]:
+    """Different architectures that can be trained, at most so many; the search's own first, if it can."""
     architecture, seen, found = relaxation.architecture, set[str](), list[Config]()
 
     def take(config: Config) -> None:
@@ -67,7 +80,7 @@ def candidates(relaxation: Relaxation, many: int, rng: torch.Generator) -> list[
             seen.add(form)
             found.append(config)
 
-    take(relaxation.discretized())
+    take(own)
     draws = numpy_stream(rng)
     for source, wanted in ((weighed(relaxation, draws), (many + 1) // 2), (even(relaxation, draws), many)):
         for _ in range(TRIES * many):
@@ -81,7 +94,10 @@ def weighed(relaxation: Relaxation, rng: np.random.Generator) -> Iterator[Config
     """Drawn by the weights of the operations: the best where every weight is disturbed by Gumbel noise, which per edge
     is a draw by the weights."""
     architecture = relaxation.architecture
+    edges = relaxation.edge_means() or {}
     logs = {kind: np.log(mean.detach().cpu().double().numpy() + 1e-30) for kind, mean in relaxation.means().items()}
+    for kind, mean in edges.items():
+        logs[kind] = logs[kind] + np.log(mean.detach().cpu().double().numpy() + 1e-30)[:, None]
     while True:
         disturbed = {kind: log + rng.gumbel(size=log.shape) for kind, log in logs.items()}
         yield architecture.discretized({kind: _softmax(log) for kind, log in disturbed.items()})

@@ -16,11 +16,11 @@ from spaces.architectures import of_space
 from spaces.values import Config
 from workers.checkpoints import Checkpoint
 from workers.data.loading import Data
-from workers.families.blocks import attach_noise, initialize
+from workers.families.blocks import attach_noise, infeasible, initialize
 from workers.families.cell.network import set_drop
 from workers.protocol import Failure, FailureClass
 from workers.protocol import Supernet as Wanted
-from workers.supernets.costs import costs_of
+from workers.supernets.costs import costs_of, total
 from workers.supernets.course import Course
 from workers.supernets.curvature import Rule, dominant_eigenvalue
 from workers.supernets.dealing import cycled, halves
@@ -91,6 +91,11 @@ class Search:
                 mixes = Softmax.mixes(cast("Softmax", self.relaxation), stream(self.seed, "alphas"))
             inputs = self.validation[:2].to(self.device).inputs
             self.costs = costs_of(self.model, mixes, inputs, self.options["cost"])
+            least = 1 if self.options["cost_form"] == "multiply" else 0
+            if total(self.costs) <= least:
+                raise infeasible(
+                    f"all operations together cost {total(self.costs):g} ({self.options['cost']}): no cost to weigh"
+                )
 
     def epoch(self) -> dict[str, float]:
         """One more: its metrics. Raises Failure DIVERGED at the first loss that is not finite."""
@@ -168,10 +173,10 @@ class Search:
                 lambda: self.model.loss(batch, self.relaxation.mixes(rng)), list(self.relaxation.parameters()), rng
             )
         self.course.looks.append((number, value))
-        if self.options["response"] == "regularize":
-            self.snapshots[number] = {name: tensor.clone() for name, tensor in self._learnt().items()}
-            reach = self.rule.window + self.rule.patience - self.rule.window // 2
-            self.snapshots = dict(sorted(self.snapshots.items())[-reach:])
+        self.snapshots[number] = {name: tensor.clone() for name, tensor in self._learnt().items()}
+        reach = self.rule.window + self.rule.patience - self.rule.window // 2
+        within = {epoch for epoch, _ in self.course.looks[-reach:]}
+        self.snapshots = {epoch: learnt for epoch, learnt in self.snapshots.items() if epoch in within}
         return {"curvature": value}
 
     @property
@@ -184,11 +189,13 @@ class Search:
         epoch = self.rule.risen_from(self.course.looks)
         if epoch is None:
             return
+        self._learn(self.snapshots[epoch])  # what is ranked is what it was then
         if self.options["response"] == "stop":
             self.course.genotype_of = epoch
         else:  # from there again, with what is left of the epochs
-            self._learn(self.snapshots[epoch])
             self.course.looks = [look for look in self.course.looks if look[0] <= epoch]
+            self.snapshots = {number: learnt for number, learnt in self.snapshots.items() if number <= epoch}
+            self.course.genotypes[-1] = self.course.genotypes[epoch]  # where the search stands now
             self.course.rises += 1
             self._set_decay()
 

@@ -42,7 +42,7 @@ def train(assignment: Assignment) -> Training:
         except Exception as error:
             if classify(error) is not FailureClass.OOM:
                 raise
-            if halved or run.batch_size < 2:
+            if halved or run.halved or run.batch_size < 2:
                 raise Failure(FailureClass.OOM, _too_large(run.batch_size, str(error))) from error
         latest, batch_size, halved = run.latest, run.batch_size // 2, True
         del run  # and with it what memory it holds
@@ -60,23 +60,28 @@ class Run:
 
     def __init__(self, plan: Plan, assignment: Assignment, latest: Checkpoint | None, batch_size: int) -> None:
         self.plan, self.assignment, self.latest, self.batch_size = plan, assignment, latest, batch_size
+        self.halved = False  # by an attempt before this one
 
     def steps(self) -> Training:
         started, assignment = time.monotonic(), self.assignment
         assert assignment.supernet is not None
         device = prepare_device(assignment.resources, self.plan.options)
         search = Search(self.plan, assignment.supernet, assignment.seed, device, self.batch_size)
+        resumed = self.latest is None and assignment.resume_from is not None
         if self.latest is None and assignment.resume_from:
             self.latest = Checkpoint.load(assignment.resume_from, search.identity(), device)
             stored = int(self.latest.extra["batch_size"])
-            if stored < self.batch_size:  # it was halved before
-                self.batch_size = stored
+            if stored < self.batch_size:
+                self.batch_size, self.halved = stored, True
                 search = Search(self.plan, assignment.supernet, assignment.seed, device, stored)
         data = training_data(self.plan.dataset, self.plan.part, device)
         search.prepare(data)
         if self.latest is not None:
             search.restore(self.latest)
         answer = None
+        if resumed and search.course.epoch:
+            # whoever saved it may have been lost before its report was heard
+            answer = yield Report(search.course.epoch, search.course.metrics, time.monotonic() - started)
         while not search.over and answer != "stop":
             metrics = search.epoch()
             self.latest = kept(search.checkpoint())
@@ -105,7 +110,8 @@ class Run:
         if not stopped:
             many = self.assignment.supernet.options.get("ranked", 100) if self.assignment.supernet else 0
             rng = stream(self.assignment.seed, "ranking")
-            details["ranking"] = ranking(search.model, search.relaxation, search.data.validation, many, rng)
+            own = architecture.config_of(search.genotype)
+            details["ranking"] = ranking(search.model, search.relaxation, search.data.validation, many, rng, own)
         kept = self.assignment.checkpoint is not None
         return Result(dict(course.metrics), checkpointed=kept, details=details, complete=not stopped)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,26 @@ def test_a_batch_that_memory_cannot_hold_is_halved(small_memory: dict[str, int])
     assert run(assignment()).details["supernet"]["batch_size"] == 64
 
 
+def test_a_search_that_was_halved_before_is_not_halved_again(small_memory: dict[str, int], tmp_path: Path) -> None:
+    steps = TrainObjective().train(replace(assignment(epochs=2), checkpoint=tmp_path / "c"))
+    next(steps)
+    with pytest.raises(StopIteration):
+        steps.send("stop")
+    small_memory["examples"] = 60
+    with pytest.raises(Failure, match="not even with batches of 64") as caught:
+        run(replace(assignment(epochs=2), resume_from=tmp_path / "c", checkpoint=tmp_path / "d"))
+    assert caught.value.failure is FailureClass.OOM
+
+
+def test_operations_that_cost_nothing_cannot_be_weighed() -> None:
+    work = assignment("proxyless", cost="multiply_adds")
+    assert work.supernet is not None
+    free = {"parameters": [{**SPACE["parameters"][0], "ops": ["skip_connect", "avg_pool_3x3"]}]}
+    with pytest.raises(Failure, match="no cost to weigh") as caught:
+        run(replace(work, supernet=replace(work.supernet, space=free)))
+    assert caught.value.failure is FailureClass.INFEASIBLE
+
+
 def test_a_supernet_that_does_not_fit_says_so(small_memory: dict[str, int]) -> None:
     small_memory["examples"] = 60
     with pytest.raises(Failure, match="not even with batches of 64 examples: take fewer channels") as caught:
@@ -107,13 +128,15 @@ def test_candidates_are_different_and_can_be_trained() -> None:
     learnt = relaxation(nodes=3)
     with torch.no_grad():
         learnt.alphas["cell"][:, 3] += 20
-    found = module.candidates(learnt, 30, torch.Generator().manual_seed(1))
+    found = module.candidates(learnt, 30, torch.Generator().manual_seed(1), learnt.discretized())
     architecture = learnt.architecture
     assert found[0] == learnt.discretized()
     assert len({architecture.canonical(config) for config in found}) == len(found) == 30
     assert all(architecture.objection(config) is None for config in found)
     few = relaxation(nodes=2, ops=("none", "skip_connect", "nor_conv_1x1"))
-    assert len(module.candidates(few, 30, torch.Generator().manual_seed(1))) == 2, "all that there are"
+    assert len(module.candidates(few, 30, torch.Generator().manual_seed(1), few.discretized())) == 2, (
+        "all that there are"
+    )
 
 
 def test_draws_follow_the_weights() -> None:
