@@ -16,8 +16,9 @@ from search.algorithms import ALGORITHMS
 from search.history import Outcome, Run, RunState
 from search.streams import stream
 
-ANYWHERE = tuple(name for name, row in ALGORITHMS.items() if not row.needs_architecture)
-"""The algorithms that serve any space with the fidelity or the priors that they need: not those for architectures."""
+ANYWHERE = tuple(name for name, row in ALGORITHMS.items() if not (row.needs_architecture or row.one_shot))
+"""The algorithms that serve any space with the fidelity or the priors that they need: not those for architectures, nor
+those that tune by gradients."""
 
 LIGHT: Mapping[str, Mapping[str, Any]] = {
     "gp": {"initial": 9, "candidates": 20, "climbs": 1},
