@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -175,6 +176,30 @@ def test_a_search_goes_back_to_where_the_curvature_was_low(response: str, monkey
     own = [architecture.genotype(entry["config"]) for entry in details["ranking"] if entry.get("own")]
     if architecture.objection(architecture.config_of(details["genotype"])) is None:
         assert own == [details["genotype"]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_there_is_always_a_state_to_go_back_to(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the curvature rises and falls."""
+    factors = np.random.default_rng(seed).uniform(0.6, 1.9, 40)
+    looks = iter(0.1 * np.cumprod(factors))
+    monkeypatch.setattr("workers.supernets.search.dominant_eigenvalue", lambda *_: float(next(looks)))
+    rule = {"response": "regularize", "every": 1, "window": 3, "patience": 2, "start": 2, "rise": 1.3}
+    reports, result = train(assignment("robust-darts", "nas-bench-201", {**rule, "epochs": 40}))
+    assert len(reports) == 40
+    assert result.details["supernet"]["raised_decay"] > 1
+
+
+def test_a_space_in_which_nothing_connects_is_not_searched() -> None:
+    work = assignment("darts", "nas-bench-201", {})
+    assert work.supernet is not None
+    space = {
+        "parameters": [{"name": "cell", "type": "cell", "preset": "nas-bench-201", "ops": ["none", "skip_connect"]}]
+    }
+    space["parameters"][0]["choices"] = {"0-1": ["none"], "0-2": ["none"], "0-3": ["none"]}
+    with pytest.raises(Failure, match="nothing leads from the input") as caught:
+        train(replace(work, supernet=replace(work.supernet, space=space)))
+    assert caught.value.failure is FailureClass.INFEASIBLE
 
 
 def test_all_channels_may_be_mixed() -> None:

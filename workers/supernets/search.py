@@ -43,6 +43,7 @@ RANKED = ("ranked", "retrain", "trusted")  # options that say what comes after t
 PEEK = 4  # random architectures of which the best is shown, where nothing is learnt of the architecture
 MOST_DECAY = 0.03  # what weight decay is raised to at most
 TENFOLD = 10
+DRAWS = 100  # of architectures, by which a space in which nothing connects is told
 
 
 class Search:
@@ -52,6 +53,7 @@ class Search:
         self.plan, self.seed, self.device = plan, seed, device
         self.method, self.options, self.wanted = METHODS[wanted.method], wanted.options, wanted
         self.architecture = one_shot(of_space(Space.from_json(wanted.space)))
+        self._require_something()
         settings = settings_of(plan, self.method, self.options)
         self.settings: Settings = {**settings, "batch_size": batch_size}
         self.horizon: int = self.options["epochs"]
@@ -67,6 +69,14 @@ class Search:
         self.course = Course(0, [], [], None, 0, {})
         self.costs: dict[str, Tensor] = {}
         self.snapshots: dict[int, dict[str, Tensor]] = {}
+
+    def _require_something(self) -> None:
+        """Raises Failure INFEASIBLE where no architecture of the space can be trained, as far as draws tell."""
+        draws, space = np.random.default_rng(0), Space.from_json({"parameters": self.architecture.parameters()})
+        objections = (self.architecture.objection(space.sample(draws)) for _ in range(DRAWS))
+        first = next(objections)
+        if first is not None and all(objections):
+            raise infeasible(f"no architecture of the space can be trained: {first}")
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
@@ -193,11 +203,14 @@ class Search:
         if self.options["response"] == "stop":
             self.course.genotype_of = epoch
         else:  # from there again, with what is left of the epochs
-            self.course.looks = [look for look in self.course.looks if look[0] <= epoch]
             self.snapshots = {number: learnt for number, learnt in self.snapshots.items() if number <= epoch}
+            # to earlier ones nobody can go back any more
+            self.course.looks = [look for look in self.course.looks if look[0] in self.snapshots]
             self.course.genotypes[-1] = self.course.genotypes[epoch]  # where the search stands now
             self.course.rises += 1
             self._set_decay()
+        kept = {name: self.course.metrics[name] for name in ("lr", "curvature")}
+        self.course.metrics = self._metrics(self.course.metrics["train_loss"], self._found(), kept)
 
     def _set_decay(self) -> None:
         for group, first in zip(self.optimizer.param_groups, self.decays, strict=True):
