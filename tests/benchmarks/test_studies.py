@@ -88,7 +88,8 @@ def test_the_default_of_a_study_is_that_of_its_family(study):
 
 
 def test_no_family_is_without_a_study():
-    assert {study["objective"]["family"] for study in chosen(FOLDER, "")} == set(FAMILIES)
+    of_architectures = {"cell", "chain_net"}  # whose studies are under examples/studies/nas
+    assert {study["objective"]["family"] for study in chosen(FOLDER, "")} == set(FAMILIES) - of_architectures
 
 
 def test_an_unknown_study_is_refused():

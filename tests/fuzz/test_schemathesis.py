@@ -47,6 +47,7 @@ MEANING_IS_CHECKED = [
     "claim_runs",
     "upload_artifact",
     "save_checkpoint",
+    "revise_study",
 ]
 """What these take cannot all be said by a schema: they may refuse what fits it."""
 

@@ -17,7 +17,7 @@ from service.repositories.runs import Runs
 from service.repositories.standings import Standings
 from service.repositories.studies import Studies
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """All released ones but the last."""
 
 SPEC = {"metrics": [{"name": "accuracy", "direction": "maximize"}]}
@@ -34,7 +34,9 @@ def fill(connection: sa.Connection) -> None:
         connection.execute(sa.insert(tables.tables[table]).values(**row))
 
     now = utcnow()
-    add("studies", id=1, name="old", state="completed", spec=SPEC, last_event=11, active_seconds=1.0, created_at=now)
+    later = {"checks": 0} if "checks" in tables.tables["studies"].c else {}
+    columns = {"name": "old", "state": "completed", "spec": SPEC, "last_event": 11, "active_seconds": 1.0}
+    add("studies", id=1, **columns, **later, created_at=now)
     for trial in range(3):
         add("trials", study_id=1, number=trial, config={"x": trial}, created_at=now)
     for number, (trial, fidelity, value) in enumerate(RESULTS):

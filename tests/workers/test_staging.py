@@ -146,12 +146,13 @@ def test_a_job_finds_its_members_here(url: str, monkeypatch: pytest.MonkeyPatch)
     list(carry_out(assignment(url)))
     seen: list[str] = []
 
-    def work(given: Assignment) -> Result:
+    def work(given: Assignment) -> Training:
         assert given.job is not None
         seen.extend(member.checkpoint.read_text() for member in given.job.members)
+        yield from ()
         return Result({})
 
-    monkeypatch.setattr("workers.pools.attempt.carry_out", work)
+    monkeypatch.setattr("workers.jobs.steps", work)
     member = Member(trial=1, config={}, seed=0, checkpoint=Path("checkpoints/1/000000-1"))
     job = assignment(url, task="job", checkpoint=None, log=None, job=Job("ensemble", {}, (member, member)))
     *_, ended = carry_out(job)
