@@ -21,12 +21,12 @@ from service.repositories.runs import Runs
 from spaces.architectures import Architecture, OneShot, SuperCell
 from spaces.errors import InvalidInput
 from spaces.values import Config
+from workers.supernets.methods import MANY_SKIPS
 
 EPOCHS = 40
 MOST_RANKED = 20
 MOST_ROWS = 100
 MOST_GENOTYPES = 12
-MANY_SKIPS = 2  # in a cell that keeps the size (X. Chen et al., Progressive DARTS, 2019)
 WIDTH, HEIGHT = 160, 56
 SHOWN = ("train_loss", "alpha_entropy", "skip_share", "curvature")
 

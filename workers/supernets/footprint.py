@@ -1,8 +1,7 @@
-"""What one step of a search takes: bytes of what is kept for the way back, and seconds."""
+"""What one step of a search keeps in memory for the way back."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -27,14 +26,3 @@ def kept_bytes(loss: Callable[[], Tensor], model: nn.Module) -> int:
     total = sum(sizes.values())
     del kept
     return total
-
-
-def seconds(step: Callable[[], object], times: int = 5, warmup: int = 2) -> float:
-    """The shortest of some runs."""
-    taken = list[float]()
-    for number in range(warmup + times):
-        started = time.perf_counter()
-        step()
-        if number >= warmup:
-            taken.append(time.perf_counter() - started)
-    return min(taken)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+MANY_SKIPS = 2  # in a cell; more of them is a sign of collapse (X. Chen et al., P-DARTS, 2019)
+
 Relaxed = Literal["softmax", "edge_softmax", "gumbel", "dirichlet", "uniform", "binary", "controller"]
 Mixed = Literal["sum", "partial", "entangled"]
 Updated = Literal["bilevel", "pairs", "policy", "weights"]

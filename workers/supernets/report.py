@@ -8,10 +8,10 @@ from torch import Tensor
 
 from spaces.architectures import OneShot
 from spaces.values import Config
+from workers.supernets.methods import MANY_SKIPS
 from workers.supernets.relaxation import Relaxation, entropy
 
 SKIP = "skip_connect"
-MANY_SKIPS = 2  # in a cell; more of them is a sign of collapse (X. Chen et al., P-DARTS, 2019)
 
 
 def metrics_of(relaxation: Relaxation, found: Config) -> dict[str, float]:
