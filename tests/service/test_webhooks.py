@@ -124,7 +124,8 @@ def clock() -> Clock:
 
 
 def deliverer_on(database: Database, clock: Clock, **options: Any) -> Deliverer:
-    return Deliverer(database, Guard(allow_private=True), now=clock, **options)
+    """Waits longer than a busy machine takes, unless told otherwise."""
+    return Deliverer(database, Guard(allow_private=True), now=clock, **{"seconds": 60, **options})
 
 
 def deliver(deliverer: Deliverer) -> int:
