@@ -1,8 +1,9 @@
 """NASNet (Zoph et al. 2018): a normal and a reduction cell of blocks; each joins two operations on two earlier states.
 
-Names, for `kind` in normal, reduce and block 2, 3, ... (states 0 and 1 are the outputs of the two cells before):
-`cell.<kind>.<block>.input0` and `.input1`, the states, which may be the same; `.op0` and `.op1`, the operations on
-them; `.combine`, how the results are joined. The cell's output concatenates the states that no block uses.
+Names, for `kind` in normal, reduce and block 2, 3, ... (states 0 and 1 are the outputs of the two cells before): for
+its edges 0 and 1 `cell.<kind>.<block>.<edge>.state`, which may be the same, and `cell.<kind>.<block>.<edge>.op`, the
+operation on it; `cell.<kind>.<block>.combine`, how the results are joined. The cell's output concatenates the states
+that no block uses.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ OPS = (
     "sep_conv_5x5",
     "sep_conv_7x7",
 )
+USUAL = "sep_conv_3x3"
 COMBINE = ("add", "concat")
+EDGES = (0, 1)
 KINDS = ("normal", "reduce")
 MAX_TEXT = 20_000
 _EDGE = r"(\w+)~(\d{1,3})"
@@ -51,7 +54,7 @@ class NasNet(Architecture):
     preset: ClassVar[str] = "nasnet"
     options: ClassVar[Mapping[str, Count | Subset]] = {
         "nodes": Count(5, 1, 6, "blocks of a cell"),
-        "ops": Subset(OPS, "operation", r"\w+\.\d+\.op[01]"),
+        "ops": Subset(OPS, "operation", r"\w+\.\d+\.[01]\.op"),
         "combine": Subset(COMBINE, "way to join", r"\w+\.\d+\.combine"),
     }
 
@@ -60,14 +63,16 @@ class NasNet(Architecture):
         for kind in KINDS:
             for block in range(2, 2 + self.nodes):
                 prefix = f"{kind}.{block}"
-                genes += [Gene(f"{prefix}.input{which}", tuple(map(str, range(block)))) for which in (0, 1)]
-                genes += [Gene(f"{prefix}.op{which}", self.ops) for which in (0, 1)]
+                for edge in EDGES:
+                    # where nothing is searched, a block reads both inputs
+                    genes.append(Gene(f"{prefix}.{edge}.state", tuple(map(str, range(block))), default=str(edge)))
+                    genes.append(Gene(f"{prefix}.{edge}.op", self.ops, default=USUAL))
                 genes.append(Gene(f"{prefix}.combine", self.combine))
         return tuple(genes)
 
     @classmethod
     def _counts(cls, rests: Sequence[str]) -> dict[str, int]:
-        blocks = [int(match[1]) for rest in rests if (match := re.fullmatch(r"\w+\.(\d{1,3})\.\w+", rest))]
+        blocks = [int(match[1]) for rest in rests if (match := re.fullmatch(r"\w+\.(\d{1,3})\.(?:[01]\.)?\w+", rest))]
         return {"nodes": max(blocks, default=1) - 1}
 
     def cells(self, config: Config) -> dict[str, list[Block]]:
@@ -75,7 +80,7 @@ class NasNet(Architecture):
         values = self.values(config)
 
         def block(prefix: str) -> Block:
-            edges = [(str(values[f"{prefix}.op{which}"]), int(values[f"{prefix}.input{which}"])) for which in (0, 1)]
+            edges = [(str(values[f"{prefix}.{edge}.op"]), int(values[f"{prefix}.{edge}.state"])) for edge in EDGES]
             return Block(tuple(edges), str(values[f"{prefix}.combine"]))
 
         return {kind: [block(f"{kind}.{node}") for node in range(2, 2 + self.nodes)] for kind in KINDS}
@@ -97,9 +102,10 @@ class NasNet(Architecture):
             for node, match in enumerate(blocks, start=2):
                 if match is None:
                     raise ValueError(f"block {node} of its {kind} cell cannot be read; {example}")
-                combine, op0, state0, op1, state1 = match.groups()
-                values |= {f"{kind}.{node}.input0": state0, f"{kind}.{node}.input1": state1}
-                values |= {f"{kind}.{node}.op0": op0, f"{kind}.{node}.op1": op1, f"{kind}.{node}.combine": combine}
+                combine, *edges = match.groups()
+                for edge, op, state in zip(EDGES, edges[::2], edges[1::2], strict=True):
+                    values |= {f"{kind}.{node}.{edge}.state": state, f"{kind}.{node}.{edge}.op": op}
+                values[f"{kind}.{node}.combine"] = combine
         return values
 
     def canonical(self, config: Config) -> str:
@@ -112,7 +118,7 @@ class NasNet(Architecture):
         edges: list[Place] = []
         ops: list[Place] = []
         for place in self._changes(self.values(config)):
-            (edges if any(".input" in rest for edit in place for rest in edit) else ops).append(place)
+            (edges if any(rest.endswith(".state") for edit in place for rest in edit) else ops).append(place)
         return self._placed({OP: ops, EDGE: edges})
 
     def graphs(self, config: Config) -> tuple[Graph, ...]:

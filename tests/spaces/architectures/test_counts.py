@@ -227,6 +227,15 @@ def test_nasnet_is_read_and_drawn() -> None:
     assert architecture.canonical(same) == architecture.canonical(config)
 
 
+def test_the_blocks_of_nasnet_read_both_inputs_where_nothing_is_searched() -> None:
+    architecture = NasNet("cell", nodes=1, ops=("skip_connect", "conv_1x1"), combine=("add",))
+    default = {each["name"]: each.get("default", each.get("value")) for each in architecture.parameters()}
+    assert default["cell.normal.2.0.state"] == "0"
+    assert default["cell.normal.2.1.state"] == "1"
+    assert default["cell.normal.2.0.op"] is None, "sep_conv_3x3 was left out, so it is the first one"
+    assert NasNet("cell").parameters()[2]["default"] == "sep_conv_3x3"
+
+
 def test_hierarchical_flattens_to_operations() -> None:
     architecture = _named(preset="hierarchical", nodes=3, motifs=2, ops=["sep_conv_3x3", "skip_connect"])
     assert isinstance(architecture, Hierarchical)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from spaces import Config, InvalidInput, Space, json_schema, lint
 from spaces.architectures import ARCHITECTURES, Architecture, OneShot, of_config, of_entry, of_space, written_out
 from spaces.architectures.darts import Darts
 from spaces.architectures.hierarchical import Hierarchical
+from spaces.architectures.options import Count
 
 law = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 seeds = st.integers(0, 2**32)
@@ -28,6 +30,16 @@ def _config(architecture: Architecture, seed: int) -> dict[str, Any]:
 
 def test_every_preset_is_tested(architecture: Architecture) -> None:
     assert ARCHITECTURES[architecture.preset] is type(architecture)
+
+
+def test_no_two_presets_have_a_choice_of_the_same_name() -> None:
+    """A name says what its choices are: a network family lists those of several presets beside each other."""
+    largest = [
+        cls("cell", **{option: rule.high for option, rule in cls.options.items() if isinstance(rule, Count)})
+        for cls in ARCHITECTURES.values()
+    ]
+    names = Counter(gene.rest for architecture in largest for gene in architecture.genes)
+    assert not [name for name, count in names.items() if count > 1]
 
 
 def test_an_entry_makes_the_architecture_again(architecture: Architecture) -> None:
