@@ -298,7 +298,8 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
     architecture = of_space(space) if algorithm.needs_architecture else None
     if algorithm.one_shot and algorithm.needs_architecture and not isinstance(architecture, OneShot):
         example = '{"name": "cell", "type": "cell", "preset": "nas-bench-201"}'
-        yield ("space", "parameters"), f"needs an architecture that a supernet can hold, such as {example}"
+        instead = "" if architecture is None else f", not of preset {architecture.preset}"
+        yield ("space", "parameters"), f"needs an architecture that a supernet can hold, such as {example}{instead}"
     elif algorithm.needs_architecture and architecture is None:
         preset = next(iter(algorithm.presets), "nas-bench-201")
         example = f'{{"name": "cell", "type": "cell", "preset": "{preset}"}}'

@@ -36,6 +36,7 @@ OPS = (
 )
 USUAL = "sep_conv_3x3"
 COMBINE = ("add", "concat")
+INPUTS = 2
 EDGES = (0, 1)
 KINDS = ("normal", "reduce")
 MAX_TEXT = 20_000
@@ -61,7 +62,7 @@ class NasNet(Architecture):
     def _genes(self) -> tuple[Gene, ...]:
         genes = []
         for kind in KINDS:
-            for block in range(2, 2 + self.nodes):
+            for block in range(INPUTS, INPUTS + self.nodes):
                 prefix = f"{kind}.{block}"
                 for edge in EDGES:
                     # where nothing is searched, a block reads both inputs
@@ -73,7 +74,7 @@ class NasNet(Architecture):
     @classmethod
     def _counts(cls, rests: Sequence[str]) -> dict[str, int]:
         blocks = [int(match[1]) for rest in rests if (match := re.fullmatch(r"\w+\.(\d{1,3})\.(?:[01]\.)?\w+", rest))]
-        return {"nodes": max(blocks, default=1) - 1}
+        return {"nodes": max(blocks, default=INPUTS - 1) + 1 - INPUTS}
 
     def cells(self, config: Config) -> dict[str, list[Block]]:
         """By kind, its blocks: two (op, state) each, and how they are joined."""
@@ -83,7 +84,7 @@ class NasNet(Architecture):
             edges = [(str(values[f"{prefix}.{edge}.op"]), int(values[f"{prefix}.{edge}.state"])) for edge in EDGES]
             return Block(tuple(edges), str(values[f"{prefix}.combine"]))
 
-        return {kind: [block(f"{kind}.{node}") for node in range(2, 2 + self.nodes)] for kind in KINDS}
+        return {kind: [block(f"{kind}.{node}") for node in range(INPUTS, INPUTS + self.nodes)] for kind in KINDS}
 
     def genotype(self, config: Config) -> str:
         """Written as normal=add(sep_conv_3x3~0,skip_connect~1)+concat(...);reduce=..., the blocks in their order."""
@@ -99,7 +100,7 @@ class NasNet(Architecture):
             blocks = [_BLOCK.fullmatch(block.strip()) for block in text.split("+")]
             if len(blocks) != self.nodes:
                 raise ValueError(f"its {kind} cell has {len(blocks)} blocks, this space has {self.nodes}")
-            for node, match in enumerate(blocks, start=2):
+            for node, match in enumerate(blocks, start=INPUTS):
                 if match is None:
                     raise ValueError(f"block {node} of its {kind} cell cannot be read; {example}")
                 combine, *edges = match.groups()
@@ -111,7 +112,7 @@ class NasNet(Architecture):
     def canonical(self, config: Config) -> str:
         """The genotype with the edges of each block in order, and its blocks numbered anew as in DARTS. Equal cells
         differ in the order of blocks and edges alone, that is, of channels."""
-        return _written({kind: relabeled(blocks, 2) for kind, blocks in self.cells(config).items()})
+        return _written({kind: relabeled(blocks, INPUTS) for kind, blocks in self.cells(config).items()})
 
     def edits(self, config: Config) -> Mapping[str, tuple[Place, ...]]:
         """An edge leads from another state; how a block joins its edges counts as an operation."""
@@ -123,20 +124,27 @@ class NasNet(Architecture):
 
     def graphs(self, config: Config) -> tuple[Graph, ...]:
         """A node per block; the two edges of a block may be parallel."""
-        output = 2 + self.nodes
+        output = INPUTS + self.nodes
         graphs = []
         for kind, blocks in self.cells(config).items():
-            labels = ("c[k-2]", "c[k-1]", *(f"{n} {block.combine}" for n, block in enumerate(blocks, 2)), "output")
-            edges = [Edge(state, node, op) for node, block in enumerate(blocks, start=2) for op, state in block.edges]
+            labels = (
+                "c[k-2]",
+                "c[k-1]",
+                *(f"{n} {block.combine}" for n, block in enumerate(blocks, start=INPUTS)),
+                "output",
+            )
+            edges = [
+                Edge(state, node, op) for node, block in enumerate(blocks, start=INPUTS) for op, state in block.edges
+            ]
             joins = [Edge(node, output, CONCAT) for node in loose(blocks)]
-            graphs.append(Graph(kind, labels, 2, (*edges, *joins), self.ops))
+            graphs.append(Graph(kind, labels, INPUTS, (*edges, *joins), self.ops))
         return tuple(graphs)
 
 
 def loose(blocks: Sequence[Block]) -> list[int]:
     """The states that no block uses, the inputs aside: what the output concatenates."""
     used = {state for block in blocks for _, state in block.edges}
-    return [state for state in range(2, 2 + len(blocks)) if state not in used]
+    return [state for state in range(INPUTS, INPUTS + len(blocks)) if state not in used]
 
 
 def _written(cells: Mapping[str, Sequence[Block]]) -> str:

@@ -142,6 +142,18 @@ def test_a_space_without_an_architecture_is_refused_with_advice() -> None:
     assert '"tpe"' in problem.message
 
 
+@pytest.mark.parametrize("name", ONE_SHOT)
+@pytest.mark.parametrize("preset", ["nasnet", "hierarchical", "chain"])
+def test_an_architecture_without_a_supernet_is_refused_by_its_name(name: str, preset: str) -> None:
+    space = {"parameters": [{**CELL, "preset": preset}, LR]}
+    with pytest.raises(InvalidInput) as refused:
+        StudySpec.from_json({"space": space, "metrics": ACCURACY, "algorithm": {"name": name}})
+    (problem,) = refused.value.problems
+    assert problem.path == ("space", "parameters")
+    assert f"{name} needs an architecture that a supernet can hold, such as" in problem.message
+    assert f"not of preset {preset} (algorithms that can: " in problem.message
+
+
 def test_a_recipe_beside_the_architecture_keeps_its_defaults_and_is_told_so() -> None:
     advice = {problem.path: problem.message for problem in study().advice}
     (index,) = (i for i, parameter in enumerate(study().space) if parameter.name == "lr")

@@ -18,7 +18,7 @@ from workers.data.loading import Examples
 from workers.families.blocks import infeasible
 from workers.families.cell.cells import EdgeMaker
 from workers.families.cell.macro import Around
-from workers.families.cell.network import around
+from workers.families.cell.network import around, form_of
 from workers.families.cell.operations import Kit
 from workers.rows import Facts
 from workers.supernets.methods import Mixed
@@ -58,10 +58,8 @@ class Supernet(nn.Module):
 
             return make
 
-        form = next(iter(cells.values()))
-        self.network: Around = around(
-            architecture.preset, form.inputs, form.edges, kit, edges_of, facts.shape, facts.outputs
-        )
+        forms = {kind: form_of(architecture, cell) for kind, cell in cells.items()}
+        self.network: Around = around(architecture.preset, forms, kit, edges_of, facts.shape, facts.outputs)
         if missing := cells.keys() - {*self.network.kinds}:
             raise infeasible(
                 f"with layers {settings['layers']} there is no {missing.pop()} cell to search: take 3 at least"

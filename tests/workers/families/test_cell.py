@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from spaces.architectures import ARCHITECTURES, OneShot
 from workers.families.blocks import PathDrop, attach_noise, initialize, parameter_count
+from workers.families.cell.architecture import PRESETS
 from workers.families.cell.network import network, set_drop
 from workers.families.cell.operations import OPERATIONS, Kit, operation
 from workers.protocol import Failure, FailureClass
@@ -70,7 +71,7 @@ def test_an_image_that_is_too_small_is_refused(settings: MakeSettings) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 11, 17), (1, 28, 28), (1, 4, 4)])
-@pytest.mark.parametrize("preset", ["nas-bench-201", "darts", "hierarchical"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_any_image_is_read(settings: MakeSettings, preset: str, shape: tuple[int, ...]) -> None:
     config = {"cell": preset, **(DARTS.config_of(DARTS_V2) if preset == "darts" else {})}
     model = network(settings("cell", **config, channels=4, layers=3, auxiliary=0.4), shape, 7)
@@ -121,7 +122,8 @@ def test_every_operation_of_the_architectures_is_known() -> None:
         assert isinstance(architecture, OneShot)
         for cell in architecture.supercells.values():
             assert set(cell.ops) <= set(OPERATIONS)
-    assert set(ARCHITECTURES["hierarchical"]("cell").ops) <= set(OPERATIONS)  # type: ignore[attr-defined]
+    for preset in ("hierarchical", "nasnet"):
+        assert set(ARCHITECTURES[preset]("cell").ops) <= set(OPERATIONS)  # type: ignore[attr-defined]
 
 
 def test_a_smaller_architecture_is_told_by_its_names(settings: MakeSettings) -> None:

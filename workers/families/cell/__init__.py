@@ -1,4 +1,4 @@
-"""Networks of repeated cells, whose architecture is searched: of DARTS, of NAS-Bench-201, and hierarchical ones."""
+"""Networks of repeated cells, whose architecture is searched: NASNet, DARTS, NAS-Bench-201, and hierarchical ones."""
 
 from workers.families.cell.architecture import choices
 from workers.rows import Family
@@ -7,7 +7,7 @@ from workers.training.recipe import EVERYTHING
 
 FAMILY = Family(
     name="cell",
-    title="Cells of a searched architecture (NAS-Bench-201, DARTS, hierarchical)",
+    title="Cells of a searched architecture (NAS-Bench-201, DARTS, NASNet, hierarchical)",
     tasks=("classification",),
     inputs=("image",),
     source="X. Dong and Y. Yang, NAS-Bench-201: extending the scope of reproducible neural architecture search, 2020; "
@@ -24,7 +24,7 @@ FAMILY = Family(
             high=36,
             log=True,
             limits=(2, 1024),
-            help="maps of the first cells' nodes; both papers search with 16, and darts trains with 36",
+            help="maps of the first cells' nodes; darts and nas-bench-201 search with 16, darts trains with 36",
         ),
         Integer(
             name="layers",
@@ -32,8 +32,8 @@ FAMILY = Family(
             low=1,
             high=8,
             limits=(1, 100),
-            help="cells of each of the three stages (nas-bench-201 has 5); of darts all cells "
-            "(8 to search, 20 to train), with fewer than 3 none that keeps the size",
+            help="cells of each of the three stages (nas-bench-201 has 5); of darts and nasnet "
+            "all cells (8 to search, 20 to train), with fewer than 3 none that keeps the size",
         ),
         Choice(
             name="stem",
@@ -55,7 +55,7 @@ FAMILY = Family(
             low=0,
             high=0.4,
             limits=(0, 1),
-            when={"parameter": "cell", "equals": "darts"},
+            when={"parameter": "cell", "in": ["darts", "nasnet"]},
             off=0.0,
             help="weight of a second classifier's loss, at two thirds of the depth; in training only",
         ),

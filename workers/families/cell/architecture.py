@@ -10,8 +10,8 @@ from spaces.values import Value
 from workers.training.hyperparameters import Choice
 
 NAME = "cell"  # the name that the architecture has in a space of this family
-PRESETS = ("nas-bench-201", "darts", "hierarchical")
-USUAL = ("nor_conv_3x3", "sep_conv_3x3")  # what edges do where nothing else is said
+PRESETS = ("nas-bench-201", "darts", "nasnet", "hierarchical")
+USUAL = "sep_conv_3x3"  # what edges do where nothing else is said
 
 
 def choices() -> tuple[Choice, ...]:
@@ -24,7 +24,7 @@ def choices() -> tuple[Choice, ...]:
             busy = [choice for choice in gene.choices if choice != "none"]
             found[full] = Choice(
                 name=full,
-                default=next((usual for usual in USUAL if usual in busy), busy[0]),
+                default=gene.default or (USUAL if USUAL in busy else busy[0]),
                 choices=gene.choices,
                 when={"parameter": NAME, "equals": name},
                 optional=True,

@@ -1,9 +1,9 @@
-"""A cell: a directed graph whose nodes add up what their edges answer. What an edge does is the maker's matter, so that
-the network of one architecture and the supernet of all have the same cells."""
+"""A cell: a directed graph whose nodes join what their edges answer, as a sum where nothing else is said. What an edge
+does is the maker's matter, so that the network of one architecture and the supernet of all have the same cells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +18,14 @@ EdgeMaker = Callable[[int, int], nn.Module | None]
 
 @dataclass(frozen=True)
 class Form:
-    """`inputs` are the first nodes; `edges` lead from lower to higher numbers, in the order of their ends. With
-    `concatenated` the cell answers the maps of all nodes but the inputs, else those of the last node."""
+    """`inputs` are the first nodes; `edges` lead from lower to higher numbers, in the order of their ends. The cell
+    answers the maps of `outputs`, one node's behind another's. The nodes of `beside` put what their edges answer side
+    by side, rather than add it up."""
 
     inputs: int
     edges: tuple[Edge, ...]
-    concatenated: bool
+    outputs: tuple[int, ...]
+    beside: frozenset[int] = frozenset()
 
     @property
     def size(self) -> int:
@@ -32,18 +34,36 @@ class Form:
     @property
     def widening(self) -> int:
         """How many times as many maps the cell answers as its nodes have."""
-        return self.size - self.inputs if self.concatenated else 1
+        return len(self.outputs)
+
+    @property
+    def read(self) -> frozenset[int]:
+        """The inputs that an edge reads."""
+        return frozenset(start for start, _ in self.edges if start < self.inputs)
+
+    def edges_to(self, node: int) -> int:
+        return sum(end == node for _, end in self.edges)
 
 
 class Cell(nn.Module):
     """[n, channels, h, w] of each input, once `prepare` has read it -> [n, widening channels, ⌈h / s⌉, ⌈w / s⌉]; s is
-    the stride of the edges that leave the inputs. `mix`, where there is one, says how the edges answer."""
+    the stride of the edges that leave the inputs. `narrow`: by node of `beside`, from the maps that lie side by side to
+    as many as a node has. `mix`, where there is one, says how the edges answer."""
 
-    def __init__(self, form: Form, prepare: Sequence[nn.Module], stride: int, make_edge: EdgeMaker) -> None:
+    def __init__(
+        self,
+        form: Form,
+        prepare: Sequence[nn.Module],
+        narrow: Mapping[int, nn.Module],
+        stride: int,
+        make_edge: EdgeMaker,
+    ) -> None:
         super().__init__()
         assert len(prepare) == form.inputs, "one for each input"
+        assert narrow.keys() == form.beside
         self.form = form
         self.prepare = nn.ModuleList(prepare)
+        self.narrow = nn.ModuleDict({str(node): module for node, module in narrow.items()})
         self.edges = nn.ModuleDict()
         self.nothing = Zero(stride)
         for number, (start, _) in enumerate(form.edges):
@@ -59,5 +79,12 @@ class Cell(nn.Module):
                 for number, (start, end) in enumerate(self.form.edges)
                 if end == node and str(number) in self.edges
             ]
-            states.append(sum(answers[1:], answers[0]) if answers else self.nothing(states[0]))
-        return torch.cat(states[self.form.inputs :], dim=1) if self.form.concatenated else states[-1]
+            states.append(self._joined(node, answers) if answers else self.nothing(states[0]))
+        found = [states[node] for node in self.form.outputs]
+        return torch.cat(found, dim=1) if len(found) > 1 else found[0]
+
+    def _joined(self, node: int, answers: Sequence[Tensor]) -> Tensor:
+        if node in self.form.beside:
+            out: Tensor = self.narrow[str(node)](torch.cat(list(answers), dim=1))
+            return out
+        return sum(answers[1:], answers[0])

@@ -3,13 +3,14 @@
 stages     three stages of equal cells, between them a residual block that halves the sides and doubles the maps
            (X. Dong and Y. Yang, NAS-Bench-201, 2020); hierarchical cells, which keep shapes as well, lie in it too
 reductions normal cells, and at one and two thirds of the depth cells that halve the sides and double the maps; every
-           cell reads the two before it (H. Liu, K. Simonyan and Y. Yang, DARTS, 2019)
+           cell reads the two before it (B. Zoph et al., Learning transferable architectures, 2018; H. Liu, K. Simonyan
+           and Y. Yang, DARTS, 2019)
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ from workers.families.cell.operations import Halved, Kit, convolved
 from workers.families.convolutions import GlobalAverage, check_halvings
 
 Mixes = Mapping[str, object]
+Forms = Mapping[str, Form]
+"""By the kind of a cell."""
 EdgesOf = Callable[[str, int], EdgeMaker]
 """From the kind of a cell and the maps of its nodes to what makes its edges."""
 
@@ -29,14 +32,18 @@ AUXILIARY = (128, 768)  # maps of the two convolutions of the auxiliary head
 class Around(nn.Module, ABC):
     """[n, channels, h, w] -> [n, outputs] logits. `mixes` says by the kind of cell how its edges answer."""
 
-    def __init__(self, kit: Kit, form: Form, edges_of: EdgesOf) -> None:
+    def __init__(self, kit: Kit, forms: Forms, edges_of: EdgesOf) -> None:
         super().__init__()
-        self.kit, self.form, self.edges_of = kit, form, edges_of
+        self.kit, self.forms, self.edges_of = kit, forms, edges_of
         self.kinds: list[str] = []
 
     def cell(self, kind: str, prepare: Sequence[nn.Module], channels: int, stride: int) -> Cell:
         self.kinds.append(kind)
-        return Cell(self.form, prepare, stride, self.edges_of(kind, channels))
+        form = self.forms[kind]
+        narrow = {
+            node: convolved(self.kit, form.edges_to(node) * channels, channels, (1, 1)) for node in sorted(form.beside)
+        }
+        return Cell(form, prepare, narrow, stride, self.edges_of(kind, channels))
 
     def cells_by_kind(self) -> list[tuple[str, Cell]]:
         """The cells in their order, each with its kind."""
@@ -69,8 +76,8 @@ class Around(nn.Module, ABC):
 class Stages(Around):
     """`layers` cells per stage."""
 
-    def __init__(self, kit: Kit, form: Form, edges_of: EdgesOf, shape: tuple[int, ...], outputs: int) -> None:
-        super().__init__(kit, form, edges_of)
+    def __init__(self, kit: Kit, forms: Forms, edges_of: EdgesOf, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(kit, forms, edges_of)
         settings = kit.settings
         halvings = STAGES - 1 + halvings_of(settings["stem"])
         check_halvings(settings, shape, halvings, "take an architecture with fewer reductions, or stem 1")
@@ -117,10 +124,11 @@ class Reduction(nn.Module):
 
 
 class Reductions(Around):
-    """`layers` cells in all."""
+    """`layers` cells in all. A cell that no other reads is left out, and so is what would prepare an input that a cell
+    does not read."""
 
-    def __init__(self, kit: Kit, form: Form, edges_of: EdgesOf, shape: tuple[int, ...], outputs: int) -> None:
-        super().__init__(kit, form, edges_of)
+    def __init__(self, kit: Kit, forms: Forms, edges_of: EdgesOf, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(kit, forms, edges_of)
         settings = kit.settings
         layers, channels = settings["layers"], settings["channels"]
         reductions = sorted({layers // 3, 2 * layers // 3})
@@ -128,20 +136,34 @@ class Reductions(Around):
         check_halvings(settings, shape, halvings, "take layers 1, which has one reduction, or stem 1")
         before = last = 3 * channels
         self.first = self.stem(shape[0], last)
-        self.cells, auxiliary_at = nn.ModuleList(), 2 * layers // 3
+        kinds = ["reduce" if layer in reductions else "normal" for layer in range(layers)]
+        self.cells, self.layers, self.auxiliary_at = nn.ModuleDict(), layers, 2 * layers // 3
+        with_auxiliary = settings["auxiliary"] > 0 and not kit.shared
+        read = self._read(kinds, {layers - 1, self.auxiliary_at} if with_auxiliary else {layers - 1})
         halved, auxiliary = False, None
-        for layer in range(layers):
-            reducing = layer in reductions
-            channels *= 2 if reducing else 1
-            earlier = Halved(kit, before, channels) if halved else convolved(kit, before, channels, (1, 1))
-            prepare = [earlier, convolved(kit, last, channels, (1, 1))]
-            kind, stride = ("reduce", 2) if reducing else ("normal", 1)
-            self.cells.append(self.cell(kind, prepare, channels, stride))
-            before, last, halved = last, channels * form.widening, reducing
-            if layer == auxiliary_at and settings["auxiliary"] > 0 and not kit.shared:
+        for layer, kind in enumerate(kinds):
+            form, stride = forms[kind], 2 if kind == "reduce" else 1
+            channels *= stride
+            if layer in read:
+                prepare: list[nn.Module] = [nn.Identity(), nn.Identity()]
+                if 0 in form.read:
+                    prepare[0] = Halved(kit, before, channels) if halved else convolved(kit, before, channels, (1, 1))
+                if 1 in form.read:
+                    prepare[1] = convolved(kit, last, channels, (1, 1))
+                self.cells[str(layer)] = self.cell(kind, prepare, channels, stride)
+            before, last, halved = last, channels * form.widening, stride == 2
+            if with_auxiliary and layer == self.auxiliary_at:
                 auxiliary = Auxiliary(kit, last, sides_of(shape, halvings), outputs)
-        self.auxiliary_at, self.auxiliary = auxiliary_at, auxiliary
+        self.auxiliary = auxiliary
         self.head = self.classifier(last, outputs)
+
+    def _read(self, kinds: Sequence[str], classified: Set[int]) -> set[int]:
+        """The cells that lead to one of which is classified, and these. Input 0 of a cell is the one two before it."""
+        read = set(classified)
+        for layer in reversed(range(len(kinds))):
+            if layer in read:
+                read |= {layer - 2 + place for place in self.forms[kinds[layer]].read}
+        return read
 
     def forward(self, x: Tensor, mixes: Mixes | None = None) -> Tensor:
         out: Tensor = self.head(self._states(x, mixes)[-1])
@@ -154,8 +176,13 @@ class Reductions(Around):
     def _states(self, x: Tensor, mixes: Mixes | None) -> list[Tensor]:
         x = self.first(x)
         states = [x, x]
-        for kind, cell in zip(self.kinds, self.cells, strict=True):
-            states.append(cell(*states[-2:], mix=None if mixes is None else mixes[kind]))
+        kinds = iter(self.kinds)
+        for layer in range(self.layers):
+            if str(layer) in self.cells:
+                kind = next(kinds)
+                states.append(self.cells[str(layer)](*states[-2:], mix=None if mixes is None else mixes[kind]))
+            else:
+                states.append(states[-1])  # nothing reads it
         return states
 
 

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from spaces.architectures import Architecture, OneShot
+from spaces.architectures import Architecture, OneShot, SuperCell
+from spaces.architectures.darts import Darts
 from spaces.architectures.hierarchical import Hierarchical
+from spaces.architectures.nasnet import INPUTS, NasNet, loose
+from spaces.architectures.relabeling import Block
 from spaces.errors import InvalidInput
 from spaces.values import Config
 from workers.data.loading import Examples
 from workers.families.blocks import PathDrop, Settings, infeasible
 from workers.families.cell.architecture import NAME, architecture_of
 from workers.families.cell.cells import EdgeMaker, Form
-from workers.families.cell.macro import Around, EdgesOf, Reductions, Stages
+from workers.families.cell.macro import Around, EdgesOf, Forms, Reductions, Stages
 from workers.families.cell.operations import Kit, operation
 from workers.rows import Facts
 from workers.training.learner import Epoch, Learner
 from workers.training.strengths import cross_entropy
 from workers.training.supervised import Classifier
 
-NONE = "none"
-AROUND: Mapping[str, tuple[type[Stages] | type[Reductions], bool]] = {
-    "nas-bench-201": (Stages, False),
-    "darts": (Reductions, True),
-    "hierarchical": (Stages, False),
+NONE, CONCAT = "none", "concat"
+AROUND: Mapping[str, type[Stages] | type[Reductions]] = {
+    "nas-bench-201": Stages,
+    "darts": Reductions,
+    "nasnet": Reductions,
+    "hierarchical": Stages,
 }
-"""By preset the network around its cells, and whether a cell answers the maps of all its nodes."""
+"""By preset the network around its cells."""
 
 
 def build(settings: Settings, facts: Facts) -> Learner:
@@ -59,16 +63,14 @@ def network(settings: Settings, shape: tuple[int, ...], outputs: int) -> Around:
 
         return make
 
-    graph = next(iter(wiring.values()))
-    return around(settings[NAME], graph.inputs, graph.edges, kit, edges_of, shape, outputs)
+    return around(settings[NAME], {kind: each.form for kind, each in wiring.items()}, kit, edges_of, shape, outputs)
 
 
 @dataclass(frozen=True)
 class Wiring:
     """A cell's graph, and the operation of each of its edges; None where the cell does not have it."""
 
-    inputs: int
-    edges: tuple[tuple[int, int], ...]
+    form: Form
     ops: tuple[str | None, ...]
 
 
@@ -77,27 +79,43 @@ def wiring_of(architecture: Architecture, config: Config) -> Mapping[str, Wiring
     if isinstance(architecture, Hierarchical):
         flat = architecture.flattened(config)
         edges = sorted(flat.edges, key=lambda edge: (edge.target, edge.source))
-        return {"cell": Wiring(1, tuple((e.source, e.target) for e in edges), tuple(e.op for e in edges))}
+        form = Form(1, tuple((e.source, e.target) for e in edges), (edges[-1].target,))
+        return {"cell": Wiring(form, tuple(e.op for e in edges))}
+    if isinstance(architecture, NasNet):
+        return {kind: of_blocks(blocks) for kind, blocks in architecture.cells(config).items()}
     assert isinstance(architecture, OneShot), f"no network for {architecture.preset}"
     found = {}
     for kind, cell in architecture.supercells.items():
         ops = (None if op is None else cell.ops[op] for op in architecture.paths(config)[kind])
-        found[kind] = Wiring(cell.inputs, cell.edges, tuple(None if op == NONE else op for op in ops))
+        found[kind] = Wiring(form_of(architecture, cell), tuple(None if op == NONE else op for op in ops))
     return found
+
+
+def of_blocks(blocks: Sequence[Block]) -> Wiring:
+    """Each block is a node with two edges, which may come from one state; what no block uses is the cell's answer."""
+    numbered = [*enumerate(blocks, start=INPUTS)]
+    edges = tuple((state, node) for node, block in numbered for _, state in block.edges)
+    beside = frozenset(node for node, block in numbered if block.combine == CONCAT)
+    form = Form(INPUTS, edges, tuple(loose(blocks)), beside)
+    return Wiring(form, tuple(op for block in blocks for op, _ in block.edges))
+
+
+def form_of(architecture: OneShot, cell: SuperCell) -> Form:
+    """Cells of DARTS answer the maps of all their nodes, those of NAS-Bench-201 the maps of the last."""
+    nodes = tuple(range(cell.inputs, cell.inputs + cell.nodes))
+    return Form(cell.inputs, cell.edges, nodes if isinstance(architecture, Darts) else nodes[-1:])
 
 
 def around(
     preset: str,
-    inputs: int,
-    edges: tuple[tuple[int, int], ...],
+    forms: Forms,
     kit: Kit,
     edges_of: EdgesOf,
     shape: tuple[int, ...],
     outputs: int,
 ) -> Around:
-    """The preset's network, with these edges in its cells."""
-    made, concatenated = AROUND[preset]
-    return made(kit, Form(inputs, edges, concatenated), edges_of, shape, outputs)
+    """The preset's network of cells of these forms."""
+    return AROUND[preset](kit, forms, edges_of, shape, outputs)
 
 
 class CellClassifier(Classifier):

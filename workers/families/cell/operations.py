@@ -1,8 +1,8 @@
 """What the edges of a cell may do: one table of operations, each from `channels` maps to as many.
 
-DARTS (H. Liu, K. Simonyan and Y. Yang 2019), NAS-Bench-201 (X. Dong and Y. Yang 2020) and the hierarchical cells of
-H. Liu et al. (2018) name them alike where they mean the same. Activation, then convolution, then norm; separable ones
-do it twice. A stride of 2 halves the sides, rounded up.
+NASNet (B. Zoph et al. 2018), DARTS (H. Liu, K. Simonyan and Y. Yang 2019), NAS-Bench-201 (X. Dong and Y. Yang 2020) and
+the hierarchical cells of H. Liu et al. (2018) name them alike where they mean the same. Activation, then convolution,
+then norm; separable ones do it twice. A stride of 2 halves the sides, rounded up.
 """
 
 from __future__ import annotations
@@ -69,6 +69,17 @@ def convolved(
 
 def plain(size: int) -> Callable[[Kit, int, int], nn.Module]:
     return lambda kit, channels, stride: convolved(kit, channels, channels, (size, size), (stride, stride))
+
+
+def factorized(size: int) -> Callable[[Kit, int, int], nn.Module]:
+    """Along the rows, then along the columns: two convolutions in place of one whose kernel is their outer product."""
+
+    def make(kit: Kit, channels: int, stride: int) -> nn.Module:
+        row = kit.convolution(channels, channels, (1, size), (1, stride), 1, 1)
+        column = kit.convolution(channels, channels, (size, 1), (stride, 1), 1, 1)
+        return nn.Sequential(kit.activation(), row, column, kit.norm(channels))
+
+    return make
 
 
 def by_map(size: int) -> Callable[[Kit, int, int], nn.Module]:
@@ -157,12 +168,18 @@ OPERATIONS: Mapping[str, Callable[[Kit, int, int], nn.Module]] = {
     "skip_connect": carried,
     "max_pool_3x3": pooled("max", 3),
     "avg_pool_3x3": pooled("avg", 3),
+    "max_pool_5x5": pooled("max", 5),
+    "max_pool_7x7": pooled("max", 7),
     "conv_1x1": plain(1),
+    "conv_3x3": plain(3),
+    "conv_1x3_3x1": factorized(3),
+    "conv_1x7_7x1": factorized(7),
     "dw_conv_3x3": by_map(3),
     "nor_conv_1x1": plain(1),
     "nor_conv_3x3": plain(3),
     "sep_conv_3x3": separable(3),
     "sep_conv_5x5": separable(5),
+    "sep_conv_7x7": separable(7),
     "dil_conv_3x3": dilated(3),
     "dil_conv_5x5": dilated(5),
 }
