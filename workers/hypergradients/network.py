@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parameters_to_vector
 
 from workers.data.loading import Examples
 from workers.families.blocks import Noise, attach_noise, infeasible
 from workers.hypergradients.gradient import OF_DECAY, Decay
+from workers.hypergradients.norms import batch_norms, by_batch, written_out
 from workers.hypergradients.preconditioning import stretch_of
 from workers.hypergradients.solvers import Product
 from workers.training.adversarial import robust_loss
@@ -69,9 +69,6 @@ class Network:
             raise infeasible(f"{plan.family.name} does not descend on one loss: nothing can be tuned by its gradient")
         if settings["optimizer"] == "lbfgs":
             raise infeasible("lbfgs takes no steps between which hyperparameters could move: choose another optimizer")
-        if settings["adversarial"] == "double_backprop" and settings["norm"] == "batch":
-            # torch's formula for it takes the batch's statistics for constants from the third derivative on
-            raise infeasible("double_backprop takes one derivative more, and batch norm has none so high: another norm")
         learner.settings = settings
         self.learner, self.device = learner, device
         self.strengths = tuple(name for name in highest if name not in OF_DECAY)
@@ -130,8 +127,8 @@ class Network:
         """[n]: the derivatives of the plain loss of held-out examples, without noise. Norms use the batch's statistics:
         what these layers remember would make the length of the weights before them count, which it does not."""
         self.learner.eval()
-        with self._strong(PLAIN), _by_batch(self.learner):
-            for layer in _norms(self.learner):
+        with self._strong(PLAIN), by_batch(self.learner):
+            for layer in batch_norms(self.learner):
                 layer.train()
             loss = self.learner.loss(batch, stream(key, "loss"))
             return _flat(torch.autograd.grad(loss, self.weights, materialize_grads=True))
@@ -141,7 +138,9 @@ class Network:
         """Within, second derivatives of the training loss without its decay, times a direction of the weights [n]: by
         the weights [n], by the strengths [names]. Where units have kinks, nothing is said of these (as usual: a
         difference of gradients would meet them, and be noise)."""
-        with self._strengthened(look, values) as (loss, strengths), _by_batch(self.learner):
+        # whose loss has a first derivative in it, so that a third one is asked for
+        norms = written_out if self.settings["adversarial"] == "double_backprop" else by_batch
+        with self._strengthened(look, values) as (loss, strengths), norms(self.learner):
 
             @cache  # not asked for where only decay is tuned, one step ahead
             def slope() -> Tensor:
@@ -188,23 +187,6 @@ class Network:
             self.learner.settings = self.settings
             for noise, deviation in zip(noises, kept, strict=True):
                 noise.deviation = deviation
-
-
-def _norms(model: nn.Module) -> list[_BatchNorm]:
-    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
-
-
-@contextmanager
-def _by_batch(model: nn.Module) -> Iterator[None]:
-    """Within, norms in training use the statistics of the batch, and remember nothing of it."""
-    layers = [layer for layer in _norms(model) if layer.track_running_stats]
-    for layer in layers:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.track_running_stats = True
 
 
 def _flat(tensors: Sequence[Tensor]) -> Tensor:

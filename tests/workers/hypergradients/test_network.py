@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import vector_to_parameters
 
 from workers.catalogue import DATASETS, FAMILIES
 from workers.data.loading import Data, Examples, training_data
@@ -42,6 +43,10 @@ def double(examples: Examples) -> Examples:
     [
         ("mlp", {**SMOOTH, "adversarial": "double_backprop"}, UNITS),
         ("mlp", {**SMOOTH, "adversarial": "fgsm"}, {"adversarial_weight": 0.5}),
+        ("mlp", {**SMOOTH, "norm": "batch", "adversarial": "double_backprop"}, UNITS),
+        ("mlp", {**SMOOTH, "norm": "group", "adversarial": "double_backprop"}, {"adversarial_weight": 0.5}),
+        ("lenet", {**SMOOTH, "norm": "batch", "adversarial": "double_backprop"}, {"adversarial_weight": 0.5}),
+        ("chain_net", {"adversarial": "double_backprop"}, {"adversarial_weight": 0.5}),  # whose norm is no setting
         ("mlp", {**SMOOTH, "norm": "batch"}, {"label_smoothing": 0.0, "input_noise": 0.0, "hidden_noise": 0.0}),
         ("lenet", {"activation": "tanh", "augmentation": "manual", "width": 2, "pool": "avg"}, IMAGES),
         ("lenet", {"activation": "tanh", "augmentation": "manual", "width": 2}, {"stretch": 0.0, "elastic": 0.0}),
@@ -67,6 +72,23 @@ def test_mixed_derivatives(family: str, config: dict[str, Any], tuned: dict[str,
         expected = (along(name, 1e-5) - along(name, -1e-5)) / 2e-5
         assert float(mixed[place]) == pytest.approx(expected, rel=1e-4, abs=1e-8), name
     assert float(other @ found) == pytest.approx(float(direction @ turned), rel=1e-8)
+
+
+@pytest.mark.parametrize("adversarial", ["none", "double_backprop"])
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_second_derivatives_by_the_weights(norm: str, adversarial: str) -> None:
+    network, data = made("mlp", {**SMOOTH, "norm": norm, "adversarial": adversarial}, {})
+    look, rng = Look(double(data.train[:12]), 5), torch.Generator().manual_seed(1)
+    weights = network.flat()
+    one, other = (torch.randn(len(weights), generator=rng, dtype=torch.float64) for _ in range(2))
+    with network.curved(look, {}) as (bent, _):
+        found = float(bent(one) @ other)
+
+    def along(step: float) -> float:
+        vector_to_parameters(weights + step * one, network.weights)
+        return float(network.slopes(look, {}).weights @ other)
+
+    assert found == pytest.approx((along(1e-5) - along(-1e-5)) / 2e-5, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +199,6 @@ def test_a_strength_of_nought_is_absent_unless_it_is_differentiated_by() -> None
     ("family", "config", "reason"),
     [
         ("mlp", {"optimizer": "lbfgs", "decay": "l2"}, "choose another optimizer"),
-        ("mlp", {"adversarial": "double_backprop", "norm": "batch"}, "another norm"),
         ("esn", {}, "one loss"),
     ],
 )
