@@ -29,12 +29,12 @@ from service.models import Study, utcnow
 from service.observability.context import bound
 from service.planner import Planner
 from service.recorder import Recorder
-from service.repositories.events import Events
 from service.repositories.jobs import Jobs
 from service.repositories.owned import Glance, Owned
 from service.repositories.runs import Runs
 from service.states import AttemptState, StudyState
 from service.study_work import StudyWork
+from service.taking_back import take_back
 from service.tracking import Tracked, tracked
 from spaces.errors import InvalidInput
 from workers.objectives import runs_on_pool
@@ -140,7 +140,7 @@ class Dispatcher:
             for study in Owned(session).owned(self.owner):
                 study.bank(utcnow(), worked=True)
                 if runs_on_pool(study.spec["objective"]):
-                    _recover(study, Runs(session), Events(session), AttemptState.PREEMPTED, self.checkpoints)
+                    take_back(session, study, self.checkpoints, AttemptState.PREEMPTED)
             Owned(session).release(self.owner)
         self._engagements.clear()
 
@@ -207,7 +207,7 @@ class Dispatcher:
         """Takes a study on. What a former owner left behind is to be started anew. Raises InvalidInput."""
         if not runs_on_pool(study.spec["objective"]):
             return engage(study, Tracked.of(study))  # of most of them, its history will never be needed
-        _recover(study, Runs(session), Events(session), AttemptState.LOST, self.checkpoints)
+        take_back(session, study, self.checkpoints, AttemptState.LOST)
         session.flush()
         return engage(study, tracked(session, study))
 
@@ -383,6 +383,7 @@ class Dispatcher:
             self._kill(engagement)
             engagement.keys.clear()
             engagement.test_key, engagement.stale = None, True
+            engagement.settled, engagement.retry_at = False, 0.0  # if not even the study's end can be stored
             engagement.tracked.forget()
             with self.database.session() as session:
                 study = Owned(session).lock(engagement.study_id)
@@ -421,14 +422,3 @@ def _observe(engagement: Engagement, study: Glance | Study) -> None:
     limit = engagement.spec.budget.max_seconds
     if limit is not None and not engagement.out_of_time and study.elapsed(utcnow()) >= limit:
         engagement.out_of_time, engagement.settled = True, False
-
-
-def _recover(study: Study, runs: Runs, events: Events, ended: AttemptState, checkpoints: Checkpoints) -> None:
-    """Makes the runs that a former owner left behind pending again, with what they saved on their way."""
-    for row in runs.open(study.id):
-        attempt = runs.attempt(row.run) if row.run.attempts else None
-        if attempt and attempt.ended_at is None and (saved := checkpoints.saved_by(attempt, row.run)):
-            attempt.checkpoint, attempt.checkpoint_step = saved
-        runs.end_attempt(row.run, ended)
-        if row.run.state == RunState.RUNNING:
-            events.move_run(study, row.run, RunState.PENDING, {"after": str(ended)})

@@ -206,8 +206,7 @@ class Outcomes:
         end = ENDS.get(failure, AttemptState.ERROR)
         attempt = self._end_attempt(run, end, message, cost)
         if attempt is not None and failure is FailureClass.LOST and (saved := self.checkpoints.saved_by(attempt, run)):
-            self._give_up_attempts(attempt)
-            attempt.checkpoint, attempt.checkpoint_step = saved
+            self._go_on_from(attempt, *saved)
         self.session.flush()
         delay = self._retry.delay(failure, self.runs.attempts_ended(run, end))
         if delay is None:
@@ -225,9 +224,7 @@ class Outcomes:
         attempt = self._end_attempt(run, AttemptState.PREEMPTED, cost=cost)
         assert attempt is not None, "a run that is carried out has an attempt"
         if step is not None:
-            self._give_up_attempts(attempt)
-            attempt.checkpoint = self.checkpoints.name(self.study.id, run.number, run.attempts)
-            attempt.checkpoint_step = step
+            self._go_on_from(attempt, self.checkpoints.name(self.study.id, run.number, run.attempts), step)
         if run.state == RunState.RUNNING:
             data = {"after": AttemptState.PREEMPTED, "attempt": run.attempts, "step": step}
             self.events.move_run(self.study, run, RunState.PENDING, data)
@@ -282,6 +279,12 @@ class Outcomes:
         self._ended = True
         if (attempt := self.attempt(run)) is not None:
             self._give_up_attempts(attempt)
+
+    def _go_on_from(self, attempt: Attempt, name: str, step: float) -> None:
+        """The attempt saved this checkpoint after this step, for the next one."""
+        if attempt.checkpoint != name:  # else it is stored already, by a commit of which only the answer was lost
+            self._give_up_attempts(attempt)
+        attempt.checkpoint, attempt.checkpoint_step = name, step
 
     def _give_up_attempts(self, attempt: Attempt) -> None:
         """The checkpoint that a preempted attempt of the pool left for this one: nobody goes on from it any more."""

@@ -22,6 +22,7 @@ from service.outcomes import Outcomes
 from service.repositories.runs import RunRow, Runs
 from service.repositories.standings import Standings
 from service.states import AttemptState
+from service.taking_back import take_back
 from workers.protocol import Assignment
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,10 @@ class Planner:
             return
         self.to_kill = [key for key, run in engagement.keys.items() if history.outcome(run) is not None]
         if engagement.stale:
-            self._end_forgotten()
+            # nobody knows which transaction was the last that was stored: what is not under way is to be started
+            take_back(
+                self.session, self.study, self.checkpoints, AttemptState.SUPERSEDED, set(engagement.keys.values())
+            )
         # without room too: whom the quota holds, no worker would help
         allowed, self._limited = self.decisions.allowed(max(room, 1))
         room = min(room, allowed)
@@ -109,13 +113,6 @@ class Planner:
         if self._settled and self._next_retry is not None:
             return time.monotonic() + (self._next_retry - utcnow()).total_seconds()
         return 0.0
-
-    def _end_forgotten(self) -> None:
-        """After a transaction of which nobody knows whether it was stored: what is not under way is to be started."""
-        under_way = set(self.engagement.keys.values())
-        for row in self.runs.open(self.study.id):
-            if row.run.number not in under_way:
-                self.runs.end_attempt(row.run, AttemptState.SUPERSEDED)
 
     def _free(self) -> list[RunRow]:
         """The open runs that no worker has."""

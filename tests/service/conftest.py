@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.checkpoints import Checkpoints
-from service.database import Database
+from service.database import Database, DatabaseUnavailable
 from service.dispatcher import Dispatcher
 from service.lifecycle import create_study
 from service.models import DEFAULT_PROJECT_ID, Study
@@ -111,6 +112,29 @@ class ScriptedPool:
         self.events.append(Failed(assignment.key, failure, message, "Traceback ..."))
 
 
+class Flaky:
+    """A database whose commits fail on demand: before they are stored, or after, when only the answer is lost."""
+
+    def __init__(self, database: Database, stored: bool) -> None:
+        self.database = database
+        self.embedded = database.embedded
+        self.telemetry = database.telemetry
+        self.stored = stored
+        self.failures = 0
+
+    @contextmanager
+    def session(self, *, write: bool = True) -> Any:
+        fail = write and self.failures > 0
+        self.failures -= fail
+        with self.database.session(write=write) as session:
+            yield session
+            if fail and not self.stored:
+                session.flush()
+                raise DatabaseUnavailable("the connection broke")
+        if fail:
+            raise DatabaseUnavailable("the connection broke")
+
+
 STUDY: dict[str, Any] = {
     "name": "s",
     "space": {
@@ -160,6 +184,12 @@ def create(sqlite_database: Database) -> Callable[..., int]:
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> Checkpoints:
     return Checkpoints(tmp_path / "checkpoints")
+
+
+@pytest.fixture
+def breaking(sqlite_database: Database) -> Callable[[bool], Flaky]:
+    """The database, to be broken: after what was written is stored, or before."""
+    return lambda stored: Flaky(sqlite_database, stored)
 
 
 @pytest.fixture

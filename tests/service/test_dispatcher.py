@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -301,29 +300,6 @@ def test_an_algorithm_that_raises_fails_its_study_alone(
     assert show("s").state == StudyState.COMPLETED
 
 
-class Flaky:
-    """A database whose commits fail on demand: before they are stored, or after, when only the answer is lost."""
-
-    def __init__(self, database: Database, stored: bool) -> None:
-        self.database = database
-        self.embedded = database.embedded
-        self.telemetry = database.telemetry
-        self.stored = stored
-        self.failures = 0
-
-    @contextmanager
-    def session(self, *, write: bool = True) -> Any:
-        fail = write and self.failures > 0
-        self.failures -= fail
-        with self.database.session(write=write) as session:
-            yield session
-            if fail and not self.stored:
-                session.flush()
-                raise DatabaseUnavailable("the connection broke")
-        if fail:
-            raise DatabaseUnavailable("the connection broke")
-
-
 @pytest.mark.parametrize("stored", [False, True], ids=["rolled back", "stored"])
 @pytest.mark.parametrize("fails_at", range(12))
 def test_a_commit_that_fails_loses_nothing_and_repeats_nothing(
@@ -335,11 +311,12 @@ def test_a_commit_that_fails_loses_nothing_and_repeats_nothing(
     fails_at: int,
     stored: bool,
     show: Show,
+    breaking: Callable[[bool], Any],
 ) -> None:
     """At whichever write the database breaks, the study ends as if it had not."""
     study_id = create(hyperband_payload, parallelism=1)
-    flaky = Flaky(sqlite_database, stored)
-    dispatcher = Dispatcher(flaky, pool, checkpoints, exclusive=True)  # type: ignore[arg-type]
+    flaky = breaking(stored)
+    dispatcher = Dispatcher(flaky, pool, checkpoints, exclusive=True)
     turns = 0
 
     def turn() -> None:

@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from search.history import RunState
-from service.database import Database
+from service.checkpoints import Checkpoints
+from service.database import Database, DatabaseUnavailable
+from service.dispatcher import Dispatcher
 from service.models import DEFAULT_PROJECT_ID, Report, Run
+from service.recorder import Recorder
 from service.repositories.studies import Studies
 from service.states import StudyState
 from service.transfer.exporting import exported
@@ -175,6 +178,64 @@ def test_a_supernet_whose_worker_is_lost_goes_on_from_its_last_epoch(
     turn()
     turn()
     assert pool.first.resume_from == first.checkpoint
+
+
+def test_a_supernet_that_the_service_gave_up_goes_on_from_its_last_epoch(
+    create: Create,
+    pool: Any,
+    checkpoints: Checkpoints,
+    breaking: Callable[[bool], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    sqlite_database: Database,
+) -> None:
+    """A fault of the service ends what is under way; here the database is gone too, so that the study goes on."""
+    study_id, flaky = create(**DARTS), breaking(False)
+    dispatcher = Dispatcher(flaky, pool, checkpoints, exclusive=True)
+    dispatcher.step(0.0)
+    first = pool.first
+    assert first.checkpoint is not None
+    Checkpoint({}, 1, {"val_accuracy": 0.3}, {"w": torch.zeros(2)}, {}).save(first.checkpoint)
+    pool.report(first, 1, val_accuracy=0.3)
+    dispatcher.step(0.0)
+    pool.report(first, 2, val_accuracy=0.4)
+
+    def record(*_: Any) -> None:
+        flaky.failures = 1
+        raise ZeroDivisionError("a bug")
+
+    with monkeypatch.context() as patched, pytest.raises(DatabaseUnavailable):
+        patched.setattr(Recorder, "record", record)
+        dispatcher.step(0.0)
+    assert pool.killed == [first.key]
+    dispatcher.step(0.0)
+    again = pool.first
+    assert again.resume_from == first.checkpoint
+    with sqlite_database.session(write=False) as session:
+        reports = session.query(Report).filter_by(study_id=study_id).all()
+        assert [(report.step, report.attempt) for report in reports] == [(1, 2)]
+    assert runs(sqlite_database, study_id)[0].state == RunState.PENDING
+    dispatcher.hand_over()
+
+
+def test_what_was_saved_stays_where_the_loss_of_a_worker_is_stored_twice(
+    create: Create, pool: Any, checkpoints: Checkpoints, breaking: Callable[[bool], Any]
+) -> None:
+    """The commit was made and its answer lost, so that the same event is recorded again."""
+    create(**DARTS)
+    flaky = breaking(True)
+    dispatcher = Dispatcher(flaky, pool, checkpoints, exclusive=True)
+    dispatcher.step(0.0)
+    first = pool.first
+    assert first.checkpoint is not None
+    Checkpoint({}, 1, {"val_accuracy": 0.3}, {"w": torch.zeros(2)}, {}).save(first.checkpoint)
+    dispatcher.step(0.0)
+    pool.fail(first, FailureClass.LOST)
+    flaky.failures = 1
+    with pytest.raises(DatabaseUnavailable):
+        dispatcher.step(0.0)
+    dispatcher.step(0.0)
+    assert pool.first.resume_from == first.checkpoint
+    dispatcher.hand_over()
 
 
 @pytest.mark.parametrize(
