@@ -7,7 +7,7 @@ its paper as defaults.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from search.algorithms.row import Algorithm, Options
@@ -51,6 +51,10 @@ ORDER = Option(
     default="second",
     choices=("first", "second"),
 )
+
+
+COST_WEIGHTS: Mapping[str, float] = {"multiply": 0.3, "add": 0.1}
+"""By the form in which it enters the loss of proxyless: what a cost counts where a study does not say."""
 
 
 def with_defaults(options: Iterable[Option], **defaults: float | int | str) -> tuple[Option, ...]:
@@ -202,10 +206,15 @@ ROWS = (
             Option("warmup", "float", "Share of the epochs that only train weights.", 0.25, at_least=0, at_most=0.9),
             Option("alpha_every", "int", "Steps of the weights per step of the architecture.", 5, at_least=1),
             Option("cost", "text", "What an operation costs.", "none", choices=("none", "latency", "multiply_adds")),
-            Option("cost_form", "text", "How it enters the loss.", "multiply", choices=("multiply", "add")),
+            Option("cost_form", "text", "How it enters the loss.", "multiply", choices=tuple(COST_WEIGHTS)),
             Option("cost_reference", "float", "The cost aimed at; the mean architecture's if not given.", above=1),
             Option(
-                "cost_weight", "float", "How much it counts (multiply: the exponent).", 0.3, at_least=0, at_most=100
+                "cost_weight",
+                "float",
+                f"How much it counts; if not given, {COST_WEIGHTS['multiply']:g} in multiply (the exponent), and"
+                f" {COST_WEIGHTS['add']:g} in add.",
+                at_least=0,
+                at_most=100,
             ),
             *SUPERNET,
             *with_defaults(ARCHITECTURE, alpha_lr=1e-3, alpha_decay=0),

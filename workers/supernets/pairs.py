@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from search.algorithms.one_shot import COST_WEIGHTS
 from workers.supernets.mixture import Mix, Mixes
 
 SCALE = 0.2  # of the loss that a cost multiplies
@@ -61,8 +62,9 @@ def expected_cost(probabilities: Mapping[str, Tensor], costs: Mapping[str, Tenso
     return torch.stack([(p * costs[kind].to(p)).sum() for kind, p in probabilities.items()]).sum()
 
 
-def with_cost(loss: Tensor, cost: Tensor, reference: float, form: str, weight: float) -> Tensor:
-    """multiply: L · 0.2 (log C / log R)^β; add: L + λ (C - R) / R."""
+def with_cost(loss: Tensor, cost: Tensor, reference: float, form: str, weight: float | None = None) -> Tensor:
+    """multiply: L · 0.2 (log C / log R)^β; add: L + λ (C - R) / R. `weight` is β or λ, the paper's for None."""
+    weight = COST_WEIGHTS[form] if weight is None else weight
     if form == "multiply":  # of an architecture that costs next to nothing, the logarithm would be negative
         return loss * SCALE * (cost.clamp(min=LEAST).log() / math.log(reference)) ** weight
     return loss + weight * (cost - reference) / reference

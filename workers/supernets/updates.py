@@ -154,7 +154,7 @@ class Pairs(Bilevel):
         if work.costs:
             cost = expected_cost(self.relaxation.means(), work.costs)
             reference = self.options.get("cost_reference") or total(work.costs)
-            loss = with_cost(loss, cost, reference, self.options["cost_form"], self.options["cost_weight"])
+            loss = with_cost(loss, cost, reference, self.options["cost_form"], self.options.get("cost_weight"))
         together = torch.autograd.grad(loss, [*gates.values(), *alphas.values()], materialize_grads=True)
         of_gates, of_cost = together[: len(gates)], together[len(gates) :]
         found, before = list[Tensor](), {kind: alpha.detach().clone() for kind, alpha in alphas.items()}

@@ -110,8 +110,10 @@ def test_costs_enter_the_loss_as_in_the_paper() -> None:
     law = {"cell": torch.tensor([[0.0, 1.0, 2.0]]).softmax(dim=1)}
     assert float(expected_cost(law, {"cell": torch.tensor([[10.0, 20.0, 60.0]])})) == pytest.approx(45.709332, abs=1e-5)
     one, cost = torch.tensor(1.0), torch.tensor(100.0)
-    assert float(with_cost(one, cost, 80, "multiply", 0.3)) == pytest.approx(0.203002, abs=1e-6)
-    assert float(with_cost(one, cost, 80, "add", 0.1)) == pytest.approx(1.025, abs=1e-6)
+    assert float(with_cost(one, cost, 80, "multiply")) == pytest.approx(0.203002, abs=1e-6)
+    assert float(with_cost(one, cost, 80, "add")) == pytest.approx(1.025, abs=1e-6)
+    assert float(with_cost(one, cost, 80, "multiply", 0.0)) == pytest.approx(0.2)
+    assert float(with_cost(one, cost, 80, "add", 0.3)) == pytest.approx(1.075)
 
 
 def test_first_alphas_follow_from_the_seed() -> None:

@@ -77,6 +77,17 @@ def test_operations_that_cost_nothing_cannot_be_weighed() -> None:
     assert caught.value.failure is FailureClass.INFEASIBLE
 
 
+@pytest.mark.parametrize(("form", "weight"), [("multiply", 0.3), ("add", 0.1)])
+def test_each_form_of_a_cost_has_a_weight_of_its_own(form: str, weight: float) -> None:
+    def learnt(**options: Any) -> dict[str, float]:
+        work = assignment("proxyless", warmup=0, alpha_every=1, cost="multiply_adds", cost_form=form, **options)
+        metrics = run(work).metrics
+        return {name: value for name, value in metrics.items() if name.startswith("weight.")}
+
+    assert learnt() == learnt(cost_weight=weight)
+    assert learnt() != learnt(cost_weight=0.4 - weight)
+
+
 def test_a_supernet_that_does_not_fit_says_so(small_memory: dict[str, int]) -> None:
     small_memory["examples"] = 60
     with pytest.raises(Failure, match="not even with batches of 64 examples: take fewer channels") as caught:
