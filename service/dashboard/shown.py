@@ -14,6 +14,7 @@ from service import schemas, views
 from service.architecture_schemas import Trust
 from service.dashboard.cells import pictures
 from service.dashboard.configs import config_texts
+from service.dashboard.descents import descends, descent
 from service.dashboard.listing import Listing
 from service.dashboard.sketches import polyline, scatter
 from service.dashboard.supernets import progress
@@ -118,6 +119,10 @@ class ShownStudy:
             "trust": as_json(trust) if trust else None,
             "scatter": scatter(trust.pairs) if trust else None,
         }
+
+    def tuned(self) -> Context:
+        """Where hyperparameters that descend have come to."""
+        return {"descends": descends(self.study), "descent": descent(self.reads, self.study)}
 
     def cell(self, trial: int, config: Mapping[str, Any]) -> Context | None:
         """The architecture of a trial, with its drawings; None where the space has none."""

@@ -132,6 +132,13 @@ def part_architecture(name: StudyName, caller: Reader, database: DatabaseOfApp, 
         return page("parts/architecture.html", study=shown.json, **shown.found(trust))
 
 
+@router.get("/studies/{name}/parts/descent")
+def part_descent(name: StudyName, caller: Reader, database: DatabaseOfApp) -> Response:
+    with database.session(write=False) as session:
+        shown = ShownStudy(session, caller.project_id, name)
+        return page("parts/descent.html", study=shown.json, **shown.tuned())
+
+
 def unrepeated(caller: Caller) -> Repeatable:
     """A form has no Idempotency-Key: the browser asks its user before it sends one again."""
     return Repeatable(caller.project_id, None)
@@ -170,6 +177,7 @@ def _page(
             **shown.jobs(viewer),
             **shown.overview(),
             **shown.found(trust),
+            **shown.tuned(),
             **shown.table(listing),
             **shown.amendments(),
         )

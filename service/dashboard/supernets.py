@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from service import schemas
 from service.dashboard.cells import Picture, kind_of, pictures
+from service.dashboard.trends import Scale, Step, Trend, points, trend
 from service.models import Run
 from service.repositories.dashboard import DashboardReads
 from service.repositories.runs import Runs
@@ -27,10 +28,8 @@ EPOCHS = 40
 MOST_RANKED = 20
 MOST_ROWS = 100
 MOST_GENOTYPES = 12
-WIDTH, HEIGHT = 160, 56
 SHOWN = ("train_loss", "alpha_entropy", "skip_share", "curvature")
 
-Step = tuple[float, Mapping[str, Any]]
 Weights = Mapping[str, NDArray[np.float64]]
 
 
@@ -53,14 +52,6 @@ class Edge:
     lines: Sequence[Line]
     leader: Line
     weight: float | None
-
-
-@dataclass(frozen=True)
-class Trend:
-    name: str
-    points: str
-    first: float
-    last: float
 
 
 @dataclass(frozen=True)
@@ -112,7 +103,7 @@ def progress(reads: DashboardReads, study: schemas.Study, architecture: Architec
         run=run.number,
         state=run.state,
         epochs=int(steps[-1][0]) if steps else 0,
-        trends=[trend for name in names if (trend := _trend(name, steps))],
+        trends=[found for name in names if (found := trend(name, steps))],
         edges=_edges(architecture, steps, weighed, top) if learns else {},
         top=top,
         learns=learns or not weighed,
@@ -154,7 +145,7 @@ def _edge_weights(architecture: OneShot, metrics: Mapping[str, Any]) -> Weights 
 def _edges(
     architecture: OneShot, steps: Sequence[Step], weighed: Sequence[tuple[float, Weights]], top: float
 ) -> Mapping[str, Sequence[Edge]]:
-    epochs, last = [step for step, _ in weighed], steps[-1][1]
+    epochs, last, scale = [step for step, _ in weighed], steps[-1][1], Scale(0.0, top)
     found = {}
     for kind, cell in architecture.supercells.items():
         over_time = np.stack([weights[kind] for _, weights in weighed])  # [epochs, edges, ops]
@@ -166,8 +157,8 @@ def _edges(
                     op,
                     look,
                     variant,
-                    _points(epochs, values := over_time[:, index, place], 0.0, top),
-                    float(values[-1]),
+                    points(epochs, values := over_time[:, index, place].tolist(), scale),
+                    values[-1],
                 )
                 for place, (op, look, variant) in enumerate(looks)
             ]
@@ -184,24 +175,6 @@ def _looks(cell: SuperCell) -> Iterator[tuple[str, str, int]]:
         kind = kind_of(op)
         yield op, kind, seen.get(kind, 0)
         seen[kind] = seen.get(kind, 0) + 1
-
-
-def _trend(name: str, steps: Sequence[Step]) -> Trend | None:
-    known = [(step, float(metrics[name])) for step, metrics in steps if isinstance(metrics.get(name), int | float)]
-    if not known:
-        return None
-    values = [value for _, value in known]
-    return Trend(name, _points([step for step, _ in known], values, min(values), max(values)), values[0], values[-1])
-
-
-def _points(steps: Sequence[float], values: Any, low: float, high: float) -> str:
-    """The points of a polyline in WIDTH times HEIGHT."""
-    across = max(steps[-1] - steps[0], 1e-12)
-    up = max(high - low, 1e-12)
-    return " ".join(
-        f"{WIDTH * (step - steps[0]) / across:.0f},{HEIGHT * (1 - (value - low) / up):.1f}"
-        for step, value in zip(steps, values, strict=True)
-    )
 
 
 def _genotypes(

@@ -62,6 +62,20 @@ ONE_SHOT: dict[str, Any] = {
 }
 
 
+DESCENT: dict[str, Any] = {
+    "space": {
+        "parameters": [
+            {"name": "weight_decay", "type": "float", "low": 1e-6, "high": 0.1, "log": True, "default": 1e-3},
+        ]
+    },
+    "objective": {"type": "train", "family": "mlp", "dataset": "wine", "epochs": 2},
+    "metrics": [{"name": "val_accuracy", "direction": "maximize"}],
+    "algorithm": {"name": "hypergradient", "epochs": 2},
+    "budget": {},
+    "checks": False,
+}
+
+
 @pytest.fixture
 def work(sqlite_database: Database, tmp_path: Path) -> Iterator[None]:
     """Two workers carry out whatever is stored."""
@@ -304,6 +318,40 @@ def test_a_supernet_is_followed_while_it_is_trained(
     playwright.expect(tab.locator("#architecture-title")).to_contain_text("of the best trial, 1")
     playwright.expect(tab.locator("#trust tbody tr").first).to_contain_text("0.875")
     assert tab.locator("#genotypes").get_attribute("open") is not None, "what was opened stays open"
+    assert len(tab.loads) == 1
+    for width in (360, 1440):
+        tab.set_viewport_size({"width": width, "height": 800})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_hyperparameters_are_followed_while_they_descend(
+    tab: Any, create: Callable[..., int], pool: Any, turn: Callable[[], None]
+) -> None:
+    create(**DESCENT)
+    turn()
+    first = pool.first
+    tab.goto("/studies/s")
+    playwright.expect(tab.locator("#descent")).to_contain_text("The first epoch is under way")
+    tab.wait_for_function("document.querySelector('#connection').hidden")
+    drawn = tab.get_by_role("img", name="weight_decay from 0.001 to")
+    # the dashboard reads a report every two seconds at most
+    for epoch, decay in enumerate((0.01, 0.1), 1):
+        pool.report(first, epoch, **{"hyper.weight_decay": decay, "held_loss": 1 / epoch, "val_accuracy": 0.5})
+        turn()
+        playwright.expect(drawn.locator("polyline")).to_have_attribute("points", re.compile(rf"( [\d.,]+){{{epoch}}}$"))
+    playwright.expect(drawn).to_have_attribute("aria-label", "weight_decay from 0.001 to 0.1")
+    playwright.expect(tab.locator("[data-line=held]").first).to_contain_text("held loss 0.5")
+    place = {"config": {"weight_decay": 0.1}, "score": 1.0, "epoch": 2}
+    pool.finish(first, details={"ranking": [place]}, val_accuracy=0.5)
+    turn()
+    turn()
+    pool.finish(pool.first, val_accuracy=0.875)
+    turn()
+    playwright.expect(tab.locator("#places tbody tr")).to_contain_text("0.875")
+    (dot,) = drawn.locator("path").all()
+    box, around = dot.bounding_box(), drawn.bounding_box()
+    assert box["y"] < around["y"] + 8, "at the upper end of its range"
+    assert box["x"] + box["width"] > around["x"] + around["width"] - 12, "at the end of its path"
     assert len(tab.loads) == 1
     for width in (360, 1440):
         tab.set_viewport_size({"width": width, "height": 800})
