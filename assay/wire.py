@@ -567,6 +567,15 @@ class Correlation(TypedDict):
     high: float
 
 
+class TopHit(TypedDict):
+    """Which share of the first tenth of a ranking is in the first tenth by trainings; `top` are in a tenth."""
+
+    value: float
+    low: float
+    high: float
+    top: int
+
+
 class Trust(TypedDict):
     """Whether a supernet's ranking says how good architectures are."""
 
@@ -575,4 +584,5 @@ class Trust(TypedDict):
     reason: str
     kendall: Correlation | None
     spearman: Correlation | None
+    top_hit: TopHit | None
     pairs: list[Pair]

@@ -1,9 +1,9 @@
 """Whether a supernet's ranking says how good architectures are that are trained by themselves.
 
-The rank correlation between the scores in the supernet and the results of the same configs trained alone, with an
-interval. Where it is low, the order of the ranking is close to chance, and the best of it is no better advice than any
-other: then nothing is recommended on its strength (A. Yang et al. 2020, NAS evaluation is frustratingly hard; Y. Zhang
-et al. 2020, Deeper insights into weight sharing).
+The rank correlation between the scores in the supernet and the results of the same configs trained alone, and how many
+of the first are truly first, with intervals. Where it is low, the order of the ranking is close to chance, and the best
+of it is no better advice than any other: then nothing is recommended on its strength (A. Yang et al. 2020, NAS
+evaluation is frustratingly hard; Y. Zhang et al. 2020, Deeper insights into weight sharing).
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 from search.history import History, RunState
 from search.results import judged
-from search.schedulers.one_shot import RANKED
+from search.schedulers.one_shot import ENOUGH, RANKED
 from search.spec import StudySpec
 from search.streams import stream
+from search.top_hits import TopHit, top_hit
 
 LEAST = 5  # fewer pairs say nothing
-ENOUGH = 20  # with fewer the interval is wide
 TRUSTED = 0.3  # Kendall's tau from which on a ranking is taken for more than chance
 RESAMPLES = 1000
 LEVEL = 0.95
+EDGE = 100 * (1 - LEVEL) / 2
 
 Verdict = Literal["trusted", "withheld", "unknown"]
 Numbers = NDArray[np.float64]
@@ -52,11 +53,13 @@ class Correlation:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`kendall` (tau-b) and `spearman` are None where there are too few pairs, or all of one kind are equal."""
+    """`kendall` (tau-b), `spearman` and `top_hit` are None where there are too few pairs, or all of one kind are
+    equal."""
 
     pairs: tuple[Pair, ...]
     kendall: Correlation | None
     spearman: Correlation | None
+    top_hit: TopHit | None
     verdict: Verdict
     reason: str
 
@@ -68,7 +71,7 @@ def trust(study: StudySpec, history: History) -> Trust | None:
         return None
     if len(pairs) < LEAST:
         reason = f"{len(pairs)} of the ranked configs were trained by themselves; {LEAST} are needed to compare"
-        return Trust(pairs, None, None, "unknown", reason)
+        return Trust(pairs, None, None, None, "unknown", reason)
     scores = np.array([pair.score for pair in pairs])
     goods = -study.metrics[0].sign * np.array([pair.value for pair in pairs])
     rng = stream(study.seed, len(pairs), "trust")
@@ -77,16 +80,17 @@ def trust(study: StudySpec, history: History) -> Trust | None:
     above, better = (np.sign(each[:, None] - each) for each in (scores, goods))
     kendall, spearman = _correlation(kendalls, above, better, counts), _correlation(spearmans, above, better, counts)
     if kendall is None:
-        return Trust(pairs, None, None, "unknown", "all scores, or all results, are equal")
+        return Trust(pairs, None, None, None, "unknown", "all scores, or all results, are equal")
+    hit = top_hit(scores, goods, counts, EDGE, rng)
     wide = "" if len(pairs) >= ENOUGH else f"; {len(pairs)} pairs are few, {ENOUGH} would tell more"
     told = f"Kendall's tau {kendall.value:.2f} (95 %: {kendall.low:.2f} to {kendall.high:.2f})"
     if kendall.value >= TRUSTED and kendall.low <= 0:
         reason = f"{told}: with so few pairs that may be chance{wide}"
-        return Trust(pairs, kendall, spearman, "unknown", reason)
+        return Trust(pairs, kendall, spearman, hit, "unknown", reason)
     if kendall.value < TRUSTED:
         reason = f"{told}, below {TRUSTED:g}: the ranking is close to chance, go by the trainings alone{wide}"
-        return Trust(pairs, kendall, spearman, "withheld", reason)
-    return Trust(pairs, kendall, spearman, "trusted", f"{told}: the ranking says something{wide}")
+        return Trust(pairs, kendall, spearman, hit, "withheld", reason)
+    return Trust(pairs, kendall, spearman, hit, "trusted", f"{told}: the ranking says something{wide}")
 
 
 def _pairs(study: StudySpec, history: History) -> Sequence[Pair]:
@@ -130,6 +134,5 @@ def _correlation(
     (value,) = measure(above, better, np.ones((1, len(above))))
     if np.isnan(value):
         return None
-    edge = 100 * (1 - LEVEL) / 2
-    low, high = np.nanpercentile(measure(above, better, counts), [edge, 100 - edge])
+    low, high = np.nanpercentile(measure(above, better, counts), [EDGE, 100 - EDGE])
     return Correlation(float(value), float(low), float(high))

@@ -91,6 +91,18 @@ class Correlation(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class TopHit(BaseModel):
+    """How many of the first tenth of the ranking are in the first tenth by their trainings. Of equal ones the mean over
+    all orders counts: a ranking that knows nothing comes to `top` by the number of pairs."""
+
+    value: float = Field(description="As a share, from 0 to 1.")
+    low: float = Field(description="Of the 95 % interval, by resampling the pairs.")
+    high: float
+    top: int = Field(description="How many a first tenth has: one at least.")
+
+    model_config = ConfigDict(from_attributes=True)
+
+
 class Trust(BaseModel):
     """Whether the supernet's ranking says how good architectures are. `withheld`: too little to recommend anything by
     it; `unknown`: too few trainings to tell, or none that differ."""
@@ -100,6 +112,7 @@ class Trust(BaseModel):
     reason: str
     kendall: Correlation | None = Field(description="Kendall's tau-b.")
     spearman: Correlation | None
+    top_hit: TopHit | None
     pairs: list[Pair]
 
     model_config = ConfigDict(
@@ -112,6 +125,7 @@ class Trust(BaseModel):
                     "20 would tell more",
                     "kendall": {"value": 0.64, "low": 0.11, "high": 0.95},
                     "spearman": {"value": 0.81, "low": 0.2, "high": 0.98},
+                    "top_hit": {"value": 1.0, "low": 0.0, "high": 1.0, "top": 1},
                     "pairs": [{"trial": 1, "rank": 1, "score": 0.61, "value": 0.97}],
                 }
             ]

@@ -8,7 +8,7 @@ import typer
 
 from assay import view
 from assay.commands.common import AsJson, Name, Url, connect, print_json, stdout
-from assay.wire import Correlation
+from assay.wire import Correlation, TopHit
 
 
 def architecture(
@@ -53,6 +53,9 @@ def trust(name: Name, json: AsJson = False, url: Url = None) -> None:
     for title, correlation in (("Kendall's tau", found["kendall"]), ("Spearman's rho", found["spearman"])):
         if correlation is not None:
             typer.echo(f"{title} {_written(correlation)}")
+    if (hit := found["top_hit"]) is not None:
+        chance = hit["top"] / len(found["pairs"])
+        typer.echo(f"hits in the first tenth ({hit['top']}) {_written(hit)}; by chance {chance:.2f}")
     rows = (
         (str(pair["rank"]), view.number(pair["score"]), str(pair["trial"]), view.number(pair["value"]))
         for pair in sorted(found["pairs"], key=lambda pair: pair["rank"])
@@ -60,5 +63,5 @@ def trust(name: Name, json: AsJson = False, url: Url = None) -> None:
     view.print_table(stdout(), ("rank", "score", "trial", found["metric"]), rows)
 
 
-def _written(correlation: Correlation) -> str:
-    return f"{correlation['value']:.2f} (95 %: {correlation['low']:.2f} to {correlation['high']:.2f})"
+def _written(measure: Correlation | TopHit) -> str:
+    return f"{measure['value']:.2f} (95 %: {measure['low']:.2f} to {measure['high']:.2f})"

@@ -14,7 +14,7 @@ from search.algorithms.row import Algorithm, Options
 from search.algorithms.shared import uniform
 from search.options import Option
 from search.schedulers import Scheduler
-from search.schedulers.one_shot import OneShot
+from search.schedulers.one_shot import ENOUGH, OneShot
 from spaces import Problem, Space
 from spaces.architectures import of_space
 
@@ -25,7 +25,7 @@ RANKING = (
         "trusted",
         "int",
         "Others from the whole ranking that are trained too, to tell whether it can be trusted.",
-        default=5,
+        default=15,
         at_least=0,
         at_most=1000,
     ),
@@ -77,6 +77,9 @@ def _advice(space: Space, options: Options) -> Iterable[Problem]:
                 "keeps its default: a supernet searches the architecture alone; search the recipe in another study"
             )
             yield Problem(("space", "parameters", index), message)
+    if (pairs := min(options["ranked"], options["retrain"] + options["trusted"])) < ENOUGH:
+        message = f"{pairs} architectures are trained by themselves: {ENOUGH} would tell whether to trust the ranking"
+        yield Problem(("algorithm", "ranked" if options["ranked"] < ENOUGH else "trusted"), message)
 
 
 def _row(name: str, summary: str, paper: str, options: tuple[Option, ...]) -> Algorithm:

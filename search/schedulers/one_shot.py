@@ -21,6 +21,8 @@ from search.streams import Streams
 SUPERNET: Final = "supernet"
 RANKED: Final = "ranked"
 """The rules in the origins of the run that ranks and of those that it ranked."""
+ENOUGH: Final = 20
+"""So many configs that were trained say how far a ranking can be trusted; with fewer the intervals are wide."""
 
 
 @dataclass(frozen=True, slots=True)

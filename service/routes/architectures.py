@@ -77,6 +77,7 @@ def trust_of(seen: Seen) -> schemas.Trust | None:
             "reason": told.reason,
             "kendall": told.kendall,
             "spearman": told.spearman,
+            "top_hit": told.top_hit,
             "pairs": told.pairs,
         }
     )

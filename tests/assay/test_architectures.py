@@ -34,6 +34,7 @@ TRUST: dict[str, Any] = {
     "reason": "the ranking is close to chance",
     "kendall": {"value": 0.1, "low": -0.4, "high": 0.6},
     "spearman": None,
+    "top_hit": {"value": 0.5, "low": 0.0, "high": 1.0, "top": 1},
     "pairs": [
         {"trial": 2, "rank": 9, "score": 0.3, "value": 0.95},
         {"trial": 1, "rank": 1, "score": 0.6, "value": 0.91},
@@ -86,6 +87,7 @@ def test_the_trust_report_is_printed_in_the_order_of_the_ranking(served: Any) ->
     assert "withheld: the ranking is close to chance" in shown.stdout
     assert "Kendall's tau 0.10 (95 %: -0.40 to 0.60)" in shown.stdout
     assert "Spearman" not in shown.stdout
+    assert "hits in the first tenth (1) 0.50 (95 %: 0.00 to 1.00); by chance 0.50" in shown.stdout
     rows = [line.split() for line in shown.stdout.splitlines()[-2:]]
     assert rows == [["1", "0.6", "1", "0.91"], ["9", "0.3", "2", "0.95"]]
     assert json.loads(run(served, "trust", "cells", "--json").stdout) == TRUST

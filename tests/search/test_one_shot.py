@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from search.history import Added, Found, Run
 from search.results import Invalid
 from search.schedulers.one_shot import best_first, chosen
 from search.simulation import simulate
+from search.top_hits import chances, taken, top_hit
 from search.trust import kendalls, spearmans, trust
 from spaces import InvalidInput
 from spaces.architectures.nas_bench_201 import NasBench201
@@ -220,6 +223,79 @@ def test_the_oracle_of_two_swapped_ranks() -> None:
     assert told.kendall.low < 0.8 < told.kendall.high + 1e-12
 
 
+def test_half_of_the_first_tenth_was_truly_there() -> None:
+    """Of twenty, the ranking's first two were the best and the seventh; then everything in its order."""
+    spec = study(options={"retrain": 20, "trusted": 0})
+    values = dict(zip(range(1, 21), (1, 7, *range(2, 7), *range(8, 21)), strict=True))
+
+    def trained(run: Run) -> Outcome:
+        if run.kind == "supernet":
+            return Outcome(RunState.SUCCEEDED, found=ranking(20))
+        return Outcome(RunState.SUCCEEDED, (float(values[run.origin["rank"]]),))
+
+    told = trust(spec, simulate(spec, trained).history)
+    assert told is not None
+    assert told.top_hit is not None
+    assert (told.top_hit.value, told.top_hit.top) == (0.5, 2)
+    assert (told.top_hit.low, told.top_hit.high) == (0, 1)
+
+
+@pytest.mark.parametrize(("slope", "hit"), [(1.0, 1.0), (-1.0, 0.0)])
+@pytest.mark.parametrize(("count", "top"), [(5, 1), (9, 1), (20, 2), (29, 2), (30, 3)])
+def test_a_ranking_hits_all_of_the_first_tenth_or_nothing(slope: float, hit: float, count: int, top: int) -> None:
+    spec = study(options={"retrain": count, "trusted": 0})
+    told = trust(spec, simulate(spec, lambda run: outcome(run, ranking(count), slope)).history)
+    assert told is not None
+    assert told.top_hit is not None
+    assert (told.top_hit.value, told.top_hit.top) == (hit, top)
+    if slope > 0:
+        assert (told.top_hit.low, told.top_hit.high) == (1, 1), "copies of a pair are no rivals of each other"
+
+
+def test_a_ranking_that_knows_nothing_hits_by_chance() -> None:
+    rng, counts = np.random.default_rng(0), np.ones((1, 30))
+    levels = rng.integers(4, size=(2000, 2, 30)).astype(float)  # most are equal to others
+    hits = [top_hit(scores, goods, counts, 2.5, rng).value for scores, goods in levels]
+    assert np.mean(hits) == pytest.approx(3 / 30, abs=0.005)
+    assert top_hit(np.zeros(30), levels[0, 0], counts, 2.5, rng).value == pytest.approx(3 / 30)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.data())
+def test_equal_ones_come_first_in_any_order(column: list[int], data: st.DataObject) -> None:
+    top = data.draw(st.integers(1, len(column)))
+    orders = list(permutations(range(len(column))))
+    firsts = Counter(
+        place for order in orders for place in sorted(order, key=lambda place: -column[place])[:top]
+    )  # sorted keeps the order of equal ones
+    wanted = [firsts[place] / len(orders) for place in range(len(column))]
+    assert chances(np.array(column, dtype=float), top) == pytest.approx(wanted)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.integers(0, 9))
+def test_of_a_resample_so_many_are_taken_and_the_best_ones(column: list[int], seed: int) -> None:
+    rng, values = np.random.default_rng(seed), np.array(column, dtype=float)
+    draws = rng.integers(len(column), size=(5, len(column)))
+    counts = np.stack([np.bincount(draw, minlength=len(column)) for draw in draws]).astype(float)
+    top = max(1, len(column) // 2)
+    for draw, copies, got in zip(draws, counts, taken(values, counts, top, rng), strict=True):
+        assert (got <= copies).all()
+        best = sorted(values[draw], reverse=True)[:top]
+        assert sorted(np.repeat(values, got.astype(int)), reverse=True) == best
+        assert sum(0 < some < all_ for some, all_ in zip(got, copies, strict=True)) <= 1, "copies stay together"
+
+
+def test_few_trainings_are_told_when_a_study_is_created() -> None:
+    def told(**options: int) -> list[tuple[str | int, ...]]:
+        row, spec = ALGORITHMS["darts"], study(options=options)
+        found = list(row.advise(spec.space, spec.algorithm.options))
+        return [problem.path for problem in found if problem.path[0] == "algorithm"]
+
+    defaults = {option.name: option.default for option in ALGORITHMS["darts"].options}
+    assert told(retrain=defaults["retrain"], trusted=defaults["trusted"]) == []
+    assert told(retrain=5, trusted=14) == [("algorithm", "trusted")]
+    assert told(retrain=5, trusted=15, ranked=19) == [("algorithm", "ranked")]
+
+
 def test_random_scores_are_not_trusted() -> None:
     spec = study(options={"retrain": 100, "trusted": 0})
     rng = np.random.default_rng(1)
@@ -257,7 +333,7 @@ def test_few_pairs_and_equal_ones_say_nothing() -> None:
     few = study(options={"retrain": 2, "trusted": 0})
     told = trust(few, simulate(few, outcome).history)
     assert told is not None
-    assert (told.verdict, told.kendall) == ("unknown", None)
+    assert (told.verdict, told.kendall, told.top_hit) == ("unknown", None, None)
     equal = study(options={"retrain": 8, "trusted": 0})
     told = trust(equal, simulate(equal, lambda run: outcome(run, slope=0.0)).history)
     assert told is not None

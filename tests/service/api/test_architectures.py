@@ -82,6 +82,9 @@ def test_a_ranking_is_compared_with_trainings(
     told = api.get("studies/s/trust").json()
     assert (told["verdict"], told["metric"]) == (verdict, "val_accuracy")
     assert told["kendall"]["value"] == pytest.approx(1.0 if verdict == "trusted" else -1.0)
+    hit = told["top_hit"]
+    assert (hit["value"], hit["top"]) == (1.0 if verdict == "trusted" else 0.0, 1)
+    assert hit["low"] <= hit["value"] <= hit["high"]
     assert [(pair["rank"], pair["value"]) for pair in told["pairs"]] == list(enumerate(accuracies, 1))
 
 
@@ -92,7 +95,7 @@ def test_before_anything_was_trained_it_is_unknown(
     assert api.get("studies/s/trust").status_code == 404
     turn()
     told = api.get("studies/s/trust").json()
-    assert (told["verdict"], told["kendall"], told["pairs"]) == ("unknown", None, [])
+    assert (told["verdict"], told["kendall"], told["top_hit"], told["pairs"]) == ("unknown", None, None, [])
 
 
 def test_what_has_no_architecture_says_so(

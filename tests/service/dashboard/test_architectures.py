@@ -119,6 +119,7 @@ def test_what_it_found_is_shown_with_the_trainings(
     assert re.search(r'<tbody><tr><th scope="row">3</th>', text), "the newest first"
     assert "&lt;what&gt;" in text
     assert 'data-verdict="trusted"' in text
+    assert re.search(r"of the first tenth \(1\) truly there 1 \([01].* to 1\), by chance 0.17<", text)
     assert len(re.findall("<circle ", text)) == 6
     assert "20 of the 30 that were ranked" in text
     assert "throttle" not in text, "it has ended"
