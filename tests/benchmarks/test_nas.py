@@ -16,10 +16,21 @@ def test_every_method_of_one_shot_search_is_measured():
     assert len({row.label for row in ROWS}) == len(ROWS)
 
 
-def test_the_bare_loop_descends_as_darts_does():
+@pytest.fixture(params=steps.GRAPHS)
+def graph(request, monkeypatch):
+    """One of the graphs with few channels, and one step of few examples."""
+    space, size = steps.GRAPHS[request.param]
+    monkeypatch.setitem(steps.GRAPHS, request.param, (space, {**size, "channels": 4}))
+    for name, small in (("BATCH", 8), ("STEPS", 1), ("DRAWS", 1)):
+        monkeypatch.setattr(steps, name, small)
+    monkeypatch.setitem(steps.EVEN, "batch_size", 8)
+    return request.param
+
+
+def test_the_bare_loop_descends_as_darts_does(graph):
     """Same network, same alphas: the written-out sum answers what the mixture answers."""
-    space, _ = steps.GRAPHS["nas-bench-201"]
-    search = steps.short(opened(ROWS[0], space, "digits", 0, {"channels": 2, "layers": 1, "epochs": 2}))
+    space, size = steps.GRAPHS[graph]
+    search = steps.short(opened(ROWS[0], space, "digits", 0, {**steps.EVEN, **size, "epochs": 2}))
     mixes = search.relaxation.mixes(torch.Generator())
     inputs = search.train.inputs[:8]
     search.model.train()
@@ -30,6 +41,16 @@ def test_the_bare_loop_descends_as_darts_does():
     assert torch.equal(search.model(inputs, mixes), before), "the loop works on a copy"
     steps.replace_edges(search.model)
     torch.testing.assert_close(search.model.network(search.model.standardize(inputs), weights), before)
+
+
+def test_methods_are_timed_beside_darts_on_both_graphs(graph):
+    rows = tuple(row for row in ROWS if row.label in ("darts, first", "gdas", "pc-darts"))
+    measured = steps.measure(graph, 1, rows)
+    assert all(one["ms"] > 0 and one["bytes"] > 0 for one in measured["methods"])
+    title, *lines = steps.shown(measured).splitlines()
+    assert title.startswith(f"{graph}, 4 channels")
+    cells = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
+    assert cells[-3:] == ["darts, first", "gdas", "pc-darts"]
 
 
 def test_memory_of_drawn_operations_is_a_part_of_that_of_all():
