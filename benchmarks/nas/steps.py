@@ -162,7 +162,7 @@ def kept(search: Search) -> Mapping[str, float]:
 def largest(relaxation: Relaxation, rng: torch.Generator) -> Mapping[str, Any]:
     if not isinstance(relaxation, Binary):
         return relaxation.mixes(rng)
-    mixes, _ = gated(dict(relaxation.alphas.items()), drawn_pairs(relaxation.means(), rng), rng)
+    mixes, _ = gated(relaxation.logits(), drawn_pairs(relaxation.means(), rng), rng)
     return mixes
 
 

@@ -1,4 +1,5 @@
-"""What every method of one-shot search must do, on a tiny dataset and with the smallest cells of both presets."""
+"""What every method of one-shot search must do, on a tiny dataset and with the smallest cells of both presets: with all
+operations, and with some that the space rules out."""
 
 from __future__ import annotations
 
@@ -35,6 +36,55 @@ from tiny_datasets import TINY
 CELLS: Mapping[str, dict[str, Any]] = {
     "nas-bench-201": {"nodes": 3, "ops": ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"]},
     "darts": {"nodes": 1, "ops": ["max_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5"]},
+    "nas-bench-201 narrowed": {
+        "choices": {"0-1": ["nor_conv_3x3"], "0-2": ["none"], "1-2": ["skip_connect", "nor_conv_1x1"]},
+    },
+    "darts narrowed": {
+        "nodes": 2,
+        "ops": ["max_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5"],
+        "choices": {
+            "normal.2.op0": ["skip_connect"],
+            "normal.3.inputs": ["0-2"],
+            "reduce.2.op1": ["skip_connect", "sep_conv_3x3", "sep_conv_5x5"],
+        },
+    },
+}
+TIES: Mapping[str, list[dict[str, Any]]] = {
+    "nas-bench-201 narrowed": [
+        {"forbid": {"parameter": "cell.0-3", "equals": "none"}},
+        {
+            "forbid": {
+                "all": [{"parameter": "cell.1-3", "equals": "skip_connect"}, {"parameter": "channels", "lt": 6}],
+            }
+        },
+        {
+            "forbid": {
+                "any": [
+                    {
+                        "all": [
+                            {"parameter": "cell.1-3", "equals": {"parameter": "cell.2-3"}},
+                            {"parameter": "cell.2-3", "in": ["none", "nor_conv_1x1", "avg_pool_3x3"]},
+                        ]
+                    },
+                    {"all": [{"parameter": f"cell.{edge}", "equals": "skip_connect"} for edge in ("0-3", "1-2")]},
+                ]
+            }
+        },
+    ]
+}
+RULED_OUT: Mapping[str, Mapping[str, set[str]]] = {
+    "nas-bench-201 narrowed": {
+        "cell.0-1": {"none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3"},
+        "cell.0-2": {"skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"},
+        "cell.1-2": {"none", "nor_conv_3x3", "avg_pool_3x3"},
+        "cell.0-3": {"none"},
+        "cell.1-3": {"skip_connect"},
+    },
+    "darts narrowed": {
+        "normal.0-2": {"max_pool_3x3", "sep_conv_3x3", "sep_conv_5x5"},
+        "normal.1-3": {"max_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5"},
+        "reduce.1-2": {"max_pool_3x3"},
+    },
 }
 EPOCHS = 3
 VARIANTS: Mapping[str, list[dict[str, Any]]] = {
@@ -56,7 +106,8 @@ CASES = [
     pytest.param(method, preset, options, id=f"{method}-{preset}-{'-'.join(map(str, options.values()))}")
     for method in METHODS
     for number, options in enumerate(VARIANTS.get(method, [{}]))
-    for preset in (CELLS if number == 0 and method != "robust-darts" else ["nas-bench-201"])
+    for preset in CELLS
+    if preset.startswith("nas-bench-201") or (number == 0 and method != "robust-darts")
 ]
 every_case = pytest.mark.parametrize(("method", "preset", "options"), CASES)
 
@@ -67,12 +118,22 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def space_of(preset: str) -> dict[str, Any]:
-    return {"parameters": [{"name": "cell", "type": "cell", "preset": preset, **CELLS[preset]}]}
+    cell = {"name": "cell", "type": "cell", "preset": preset.split()[0], **CELLS[preset]}
+    if preset not in TIES:
+        return {"parameters": [cell]}
+    channels = {"name": "channels", "type": "int", "low": 2, "high": 8, "default": 4}
+    return {"parameters": [cell, channels], "constraints": TIES[preset]}
 
 
 def assignment(method: str, preset: str, options: Mapping[str, Any], **more: Any) -> Assignment:
     defaults = {each.name: each.default for each in ALGORITHMS[method].options if each.default is not None}
-    small = {"epochs": EPOCHS, "channels": 4, "layers": 3 if preset == "darts" else 1, "batch_size": 16, "ranked": 6}
+    small = {
+        "epochs": EPOCHS,
+        "channels": 4,
+        "layers": 3 if preset.startswith("darts") else 1,
+        "batch_size": 16,
+        "ranked": 6,
+    }
     given = {"alpha_lr": 0.1} if "alpha_lr" in defaults else {}
     supernet = Supernet(method, {**defaults, **small, **given, **options}, space_of(preset))
     objective = {"type": "train", "family": "cell", "dataset": "images"}
@@ -98,6 +159,7 @@ def architecture_of(preset: str) -> OneShot:
 def _check(method: str, preset: str, reports: list[Report], result: Result) -> None:
     """What is reported and ranked."""
     architecture, space = architecture_of(preset), Space.from_json(space_of(preset))
+    usual = {name: value for name, value in space.default().items() if not name.startswith("cell")}
     assert [report.step for report in reports] == list(range(1, len(reports) + 1))
     for report in reports:
         metrics = report.metrics
@@ -108,18 +170,22 @@ def _check(method: str, preset: str, reports: list[Report], result: Result) -> N
             for source, target in cell.edges:
                 weights = [metrics[f"weight.{kind}.{source}-{target}.{op}"] for op in cell.ops]
                 assert min(weights) >= 0
+                ruled_out = RULED_OUT.get(preset, {}).get(f"{kind}.{source}-{target}", set())
+                assert all((weight == 0) == (op in ruled_out) for op, weight in zip(cell.ops, weights, strict=True)), (
+                    "of the others none is lost"
+                )
                 assert sum(weights) == pytest.approx(1, abs=1e-6)
     assert ("curvature" in reports[0].metrics) == (method == "robust-darts")
     details = result.details
     assert json.loads(json.dumps(details)) == details
     assert len(details["genotypes"]) == len(reports)
     for genotype in details["genotypes"]:
-        space.validate(architecture.config_of(genotype))
+        space.validate({**usual, **architecture.config_of(genotype)})
     assert details["genotype"] in details["genotypes"]
     ranking = details["ranking"]
     assert len(ranking) == 6
     for entry in ranking:
-        space.validate(entry["config"])
+        space.validate({**usual, **entry["config"]})
         assert architecture.objection(entry["config"]) is None
         assert 0 <= entry["score"] <= 1
     assert len({architecture.canonical(entry["config"]) for entry in ranking}) == 6

@@ -49,16 +49,17 @@ class Controller(Relaxation):
         return of_config(self.architecture, self.config(choices[0].tolist()), choices.device)
 
     def discretized(self) -> Config:
-        """The most probable choice each time."""
+        """The most probable choice each time; where constraints do not allow that, what its shares speak for."""
         with torch.no_grad():
             choices, _, _ = self.writer(1, None)
-        return self.config(choices[0].tolist())
+        config = self.config(choices[0].tolist())
+        return config if self.architecture.allows(config) else super().discretized()
 
     def means(self) -> dict[str, Tensor]:
-        """Shares among what it writes, with one more of each operation, so that no edge is without."""
+        """Shares among what it writes, with one more of each operation that is left, so that no edge is without."""
         with torch.no_grad():
             choices, _, _ = self.writer(LOOKS, torch.Generator().manual_seed(0))
-        counts = {kind: torch.ones(len(cell.edges), len(cell.ops)) for kind, cell in self.cells.items()}
+        counts = {kind: mask.float() for kind, mask in self.masks.items()}
         for row in choices.tolist():
             for kind, ops in self.architecture.paths(self.config(row)).items():
                 for edge, op in enumerate(ops):

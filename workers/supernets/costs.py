@@ -69,6 +69,7 @@ def latency(operation: nn.Module, x: Tensor) -> float:
     return statistics.median(once() for _ in range(TIMES))
 
 
-def total(costs: Mapping[str, Tensor]) -> float:
-    """Of the architecture that weighs all operations alike."""
-    return float(sum((cost.mean(dim=1).sum() for cost in costs.values()), torch.zeros(())))
+def total(costs: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> float:
+    """Of the architecture that weighs all operations alike that are left (`masks`, by kind [edges, ops])."""
+    means = ((cost.sum(dim=1) / masks[kind].to(cost.device).sum(dim=1)).sum() for kind, cost in costs.items())
+    return float(sum(means, torch.zeros(())))

@@ -20,6 +20,8 @@ from workers.families.blocks import PathDrop, infeasible
 from workers.families.cell.operations import Kit, Zero, operation
 
 NONE = "none"
+Active = tuple[tuple[int, ...], ...]
+"""By edge, the indices of operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Mix:
     """
 
     weights: Tensor
-    active: tuple[tuple[int, ...], ...]
+    active: Active
     edges: Tensor | None = None
     carried: bool = False
 
@@ -41,15 +43,19 @@ Mixes = Mapping[str, Mix]
 
 
 class MixedEdge(nn.Module):
-    """[n, channels, h, w] -> [n, channels, ⌈h / stride⌉, ⌈w / stride⌉]: all of `ops` between two nodes."""
+    """[n, channels, h, w] -> [n, channels, ⌈h / stride⌉, ⌈w / stride⌉]: all of `ops` between two nodes; with `left`
+    those of which it is true."""
 
-    def __init__(self, kit: Kit, ops: Sequence[str], channels: int, stride: int) -> None:
+    def __init__(
+        self, kit: Kit, ops: Sequence[str], channels: int, stride: int, left: Sequence[bool] | None = None
+    ) -> None:
         super().__init__()
         self.ops = tuple(ops)
+        self.left = tuple(index for index in range(len(ops)) if left is None or left[index])
         self.zero = Zero(stride)
         self.drop = PathDrop(0.0)
         self.operations = nn.ModuleDict(
-            {str(index): operation(kit, name, channels, stride) for index, name in enumerate(ops) if name != NONE}
+            {str(index): operation(kit, ops[index], channels, stride) for index in self.left if ops[index] != NONE}
         )
 
     def forward(self, x: Tensor, mix: Mix, edge: int) -> Tensor:
@@ -79,12 +85,14 @@ class PartialEdge(nn.Module):
     """The first 1 / k of the channels are mixed; the others go by, over 2×2 maxima where the sides are halved. Then the
     channels are dealt anew, so that the next edge mixes others."""
 
-    def __init__(self, kit: Kit, ops: Sequence[str], channels: int, stride: int, k: int) -> None:
+    def __init__(
+        self, kit: Kit, ops: Sequence[str], channels: int, stride: int, k: int, left: Sequence[bool] | None = None
+    ) -> None:
         super().__init__()
         if channels % k:
             raise infeasible(f"partial {k} mixes a {k}th of the channels, and {channels} cannot be divided by that")
         self.k, self.mixed = k, channels // k
-        self.inner = MixedEdge(kit, ops, self.mixed, stride)
+        self.inner = MixedEdge(kit, ops, self.mixed, stride, left)
         self.past = nn.Identity() if stride == 1 else nn.MaxPool2d(2, 2, ceil_mode=True)
 
     def forward(self, x: Tensor, mix: Mix, edge: int) -> Tensor:
@@ -106,9 +114,11 @@ def shuffled(x: Tensor, groups: int) -> Tensor:
 class EntangledEdge(MixedEdge):
     """Operations that differ in the size of their kernels alone are one module, of the largest."""
 
-    def __init__(self, kit: Kit, ops: Sequence[str], channels: int, stride: int) -> None:
-        super().__init__(kit, ops, channels, stride)
-        self.groups = entangled_groups(ops)
+    def __init__(
+        self, kit: Kit, ops: Sequence[str], channels: int, stride: int, left: Sequence[bool] | None = None
+    ) -> None:
+        super().__init__(kit, ops, channels, stride, left)
+        self.groups = entangled_groups({index: ops[index] for index in self.left})
         for group in self.groups:
             largest = max(group, key=lambda index: group[index])
             for index in group.keys() - {largest}:
@@ -128,10 +138,10 @@ class EntangledEdge(MixedEdge):
         return found
 
 
-def entangled_groups(ops: Sequence[str]) -> list[Mapping[int, int]]:
+def entangled_groups(ops: Mapping[int, str]) -> list[Mapping[int, int]]:
     """Of operations that are alike but for the size of their kernel: from the index of each to the size."""
     kinds: dict[str, dict[int, int]] = {}
-    for index, name in enumerate(ops):
+    for index, name in ops.items():
         if match := re.fullmatch(r"(\w+_conv)_(\d)x\2", name):
             kinds.setdefault(match[1], {})[index] = int(match[2])
     return [group for group in kinds.values() if len(group) > 1]

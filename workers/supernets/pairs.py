@@ -21,7 +21,7 @@ LEAST = 1.001  # what a cost is taken for at least where its logarithm is
 
 
 def drawn_pairs(probabilities: Mapping[str, Tensor], rng: torch.Generator) -> dict[str, Tensor]:
-    """By kind [edges, 2], two different operations of each edge, or its only one."""
+    """By kind [edges, 2], two different operations of each edge; of one that has a single one, it is the first."""
     return {
         kind: torch.multinomial(p.detach().cpu(), min(2, p.shape[1]), generator=rng).to(p.device)
         for kind, p in probabilities.items()
@@ -29,16 +29,19 @@ def drawn_pairs(probabilities: Mapping[str, Tensor], rng: torch.Generator) -> di
 
 
 def gated(
-    alphas: Mapping[str, Tensor], pairs: Mapping[str, Tensor], rng: torch.Generator
+    logits: Mapping[str, Tensor], pairs: Mapping[str, Tensor], rng: torch.Generator
 ) -> tuple[Mixes, dict[str, Tensor]]:
     """How edges answer by one of their pair, and the gates [edges, 2] that the answer depends on."""
     mixes, gates = dict[str, Mix](), dict[str, Tensor]()
     for kind, pair in pairs.items():
-        law = alphas[kind].detach().gather(1, pair).softmax(dim=1)
+        scores = logits[kind].detach().gather(1, pair)
+        law = scores.softmax(dim=1)
         open_ = torch.multinomial(law.cpu(), 1, generator=rng).to(pair.device)
         gate = torch.zeros_like(law).scatter_(1, open_, 1.0).requires_grad_()
-        weights = torch.zeros_like(alphas[kind]).scatter(1, pair, gate)
-        mixes[kind] = Mix(weights, tuple(tuple(ops) for ops in pair.tolist()))
+        weights = torch.zeros_like(logits[kind]).scatter(1, pair, gate)
+        # the second of a pair is ruled out where the space leaves only one
+        rows = zip(pair.tolist(), scores.isfinite().tolist(), strict=True)
+        mixes[kind] = Mix(weights, tuple(tuple(op for op, left in zip(*row, strict=True) if left) for row in rows))
         gates[kind] = gate
     return mixes, gates
 

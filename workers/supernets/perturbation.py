@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from workers.supernets.mixture import Mixes
+from workers.supernets.mixture import Mix, Mixes
 
 OVERSHOOT = (
     2.5  # steps of the ascent together are so many times as long as the way to the border (A. Madry et al. 2018)
@@ -43,6 +43,15 @@ def adversarial(mixes: Mixes, epsilon: float, steps: int, loss: Callable[[Mixes]
 
 
 def _moved(mixes: Mixes, moves: Mapping[str, Tensor]) -> Mixes:
+    """What the space rules out stays at 0, and the only operation that it leaves an edge at 1."""
     return {
-        kind: replace(mix, weights=mix.weights.detach() + moves[kind].to(mix.weights)) for kind, mix in mixes.items()
+        kind: replace(mix, weights=mix.weights.detach() + moves[kind].to(mix.weights) * _open(mix))
+        for kind, mix in mixes.items()
     }
+
+
+def _open(mix: Mix) -> Tensor:
+    """[edges, ops]: 1 where the weight of an operation may be another, else 0."""
+    ops = range(mix.weights.shape[1])
+    rows = [[float(len(left) > 1 and op in left) for op in ops] for left in mix.active]
+    return torch.tensor(rows, dtype=mix.weights.dtype, device=mix.weights.device)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from spaces.architectures import OneShot
 from spaces.values import Config
 from workers.data.loading import Examples
 from workers.supernets.relaxation import Relaxation, of_config
-from workers.supernets.sampling import Uniform, numpy_stream
+from workers.supernets.sampling import numpy_stream
 from workers.supernets.supernet import Supernet
 
 GLANCE = 256  # examples by which all are judged
@@ -72,7 +73,8 @@ def _keep_order(found: list[dict[str, Any]], finalists: int) -> None:
 
 
 def candidates(relaxation: Relaxation, many: int, rng: torch.Generator, own: Config) -> list[Config]:
-    """Different architectures that can be trained, at most so many; the search's own first, if it can."""
+    """Different architectures that can be trained, at most so many, all of the space; the search's own first, if it
+    can."""
     architecture, seen, found = relaxation.architecture, set[str](), list[Config]()
 
     def take(config: Config) -> None:
@@ -82,7 +84,7 @@ def candidates(relaxation: Relaxation, many: int, rng: torch.Generator, own: Con
 
     take(own)
     draws = numpy_stream(rng)
-    for source, wanted in ((weighed(relaxation, draws), (many + 1) // 2), (even(relaxation, draws), many)):
+    for source, wanted in ((weighed(relaxation, draws), (many + 1) // 2), (even(architecture, draws), many)):
         for _ in range(TRIES * many):
             if len(found) >= wanted:
                 break
@@ -111,7 +113,6 @@ def _softmax(
     return shares
 
 
-def even(relaxation: Relaxation, rng: np.random.Generator) -> Iterator[Config]:
-    uniform = Uniform(relaxation.architecture)
+def even(architecture: OneShot, rng: np.random.Generator) -> Iterator[Config]:
     while True:
-        yield uniform.draw(rng)
+        yield architecture.sample(rng)

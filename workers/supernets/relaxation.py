@@ -6,19 +6,26 @@ gumbel        one operation per edge, drawn; the gradient is that of a softmax a
                                                                                   (X. Dong and Y. Yang, GDAS, 2019)
 dirichlet     a draw of Dir(elu(α) + 1)                                               (X. Chen et al., DrNAS, 2021)
 binary        one operation per edge, drawn by softmax(α)         (H. Cai, L. Zhu and S. Han, ProxylessNAS, 2019)
+
+An operation that the space rules out on an edge has the weight 0 there: the others share the edge among themselves, as
+if it had none but them.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spaces.architectures import OneShot, SuperCell
 from spaces.values import Config
-from workers.supernets.mixture import NONE, Mix, Mixes
+from workers.supernets.mixture import NONE, Active, Mix, Mixes
 
 FIRST = 1e-3  # the deviation of the first alphas
 KL = 1e-3  # how much dirichlet is drawn to the uniform law
@@ -32,10 +39,22 @@ class Relaxation(nn.Module, ABC):
     def __init__(self, architecture: OneShot) -> None:
         super().__init__()
         self.architecture = architecture
+        for kind, mask in architecture.masks.items():
+            self.register_buffer(f"mask_{kind}", torch.from_numpy(mask), persistent=False)  # the space tells it
 
     @property
     def cells(self) -> Mapping[str, SuperCell]:
         return self.architecture.supercells
+
+    @property
+    def masks(self) -> Mapping[str, Tensor]:
+        """By kind [edges, ops], what the space leaves."""
+        return {kind: self.get_buffer(f"mask_{kind}") for kind in self.cells}
+
+    @cached_property
+    def left(self) -> Mapping[str, Active]:
+        """By kind and edge, the operations that are left; none where all that is left is to do nothing."""
+        return {kind: everything(cell, self.architecture.masks[kind]) for kind, cell in self.cells.items()}
 
     def begin(self, epoch: int, horizon: int) -> None:
         """Before each epoch."""
@@ -72,10 +91,14 @@ class Softmax(Relaxation):
         )
 
     def mixes(self, rng: torch.Generator) -> Mixes:
-        return {kind: Mix(mean, everything(self.cells[kind])) for kind, mean in self.means().items()}
+        return {kind: Mix(mean, self.left[kind]) for kind, mean in self.means().items()}
 
     def means(self) -> dict[str, Tensor]:
-        return {kind: alpha.softmax(dim=1) for kind, alpha in self.alphas.items()}
+        return {kind: logits.softmax(dim=1) for kind, logits in self.logits().items()}
+
+    def logits(self) -> dict[str, Tensor]:
+        """By kind [edges, ops]: the alphas, and -inf where the space rules the operation out."""
+        return {kind: alpha.masked_fill(~self.masks[kind], -math.inf) for kind, alpha in self.alphas.items()}
 
 
 class EdgeSoftmax(Softmax):
@@ -89,16 +112,22 @@ class EdgeSoftmax(Softmax):
 
     def mixes(self, rng: torch.Generator) -> Mixes:
         edges = self.edge_means()
-        return {kind: Mix(m, everything(self.cells[kind]), edges[kind]) for kind, m in self.means().items()}
+        return {kind: Mix(m, self.left[kind], edges[kind]) for kind, m in self.means().items()}
 
     def edge_means(self) -> dict[str, Tensor]:
-        return {kind: by_target(beta, self.cells[kind]) for kind, beta in self.betas.items()}
+        return {kind: by_target(beta, self.cells[kind], self.left[kind]) for kind, beta in self.betas.items()}
 
 
-def by_target(scores: Tensor, cell: SuperCell) -> Tensor:
-    """[edges]: the softmax among the edges that lead to the same node."""
+def by_target(scores: Tensor, cell: SuperCell, left: Active) -> Tensor:
+    """[edges]: the softmax among the edges that lead to the same node. One that the space leaves nothing has the weight
+    0, unless that is so of all of them, which are then alike to the node."""
     targets = [target for _, target in cell.edges]
-    parts = [scores[[i for i, t in enumerate(targets) if t == target]].softmax(dim=0) for target in sorted({*targets})]
+    parts = []
+    for target in sorted({*targets}):
+        edges = [i for i, t in enumerate(targets) if t == target]
+        empty = [not left[i] for i in edges]
+        alone = torch.tensor(empty, device=scores.device) & (not all(empty))
+        parts.append(scores[edges].masked_fill(alone, -math.inf).softmax(dim=0))
     return torch.cat(parts)  # edges come target by target
 
 
@@ -117,8 +146,8 @@ class Gumbel(Softmax):
 
     def mixes(self, rng: torch.Generator) -> Mixes:
         mixes = {}
-        for kind, alpha in self.alphas.items():
-            weights = straight_through(alpha, self.temperature, rng)
+        for kind, logits in self.logits().items():
+            weights = straight_through(logits, self.temperature, rng)
             chosen = weights.detach().argmax(dim=1).tolist()
             mixes[kind] = Mix(weights, tuple((index,) for index in chosen), carried=True)
         return mixes
@@ -143,27 +172,35 @@ class Dirichlet(Softmax):
         mixes = {}
         for kind, concentration in self._concentrations().items():
             draws = torch._standard_gamma(concentration.double().cpu(), generator=rng)
-            draws = draws.clamp(min=1e-30)
+            draws = draws.clamp(min=1e-30) * self.masks[kind].cpu()
             weights = (draws / draws.sum(dim=1, keepdim=True)).to(concentration)
-            mixes[kind] = Mix(weights, everything(self.cells[kind]))
+            mixes[kind] = Mix(weights, self.left[kind])
         return mixes
 
     def means(self) -> dict[str, Tensor]:
-        return {kind: c / c.sum(dim=1, keepdim=True) for kind, c in self._concentrations().items()}
+        found = {kind: c * self.masks[kind] for kind, c in self._concentrations().items()}
+        return {kind: c / c.sum(dim=1, keepdim=True) for kind, c in found.items()}
 
     def penalty(self) -> Tensor | float:
         """The divergence from Dir(1), summed over the edges."""
-        dirichlet = torch.distributions.Dirichlet
-        laws = self._concentrations().values()
-        return (
-            KL
-            * torch.stack(
-                [torch.distributions.kl_divergence(dirichlet(c), dirichlet(torch.ones_like(c))).sum() for c in laws]
-            ).sum()
-        )
+        return KL * torch.stack([_divergence(law) for law in self._laws()]).sum()
+
+    def _laws(self) -> Iterator[Tensor]:
+        """[edges, ops] concentrations, of edges at a time that have the same operations left, and of these alone."""
+        for kind, concentration in self._concentrations().items():
+            mask = self.masks[kind]
+            for row in dict.fromkeys(tuple(row) for row in mask.tolist()):
+                left = torch.tensor(row, device=mask.device)
+                yield concentration[(mask == left).all(dim=1)][:, left]
 
     def _concentrations(self) -> dict[str, Tensor]:
         return {kind: nn.functional.elu(alpha) + 1 for kind, alpha in self.alphas.items()}
+
+
+def _divergence(concentrations: Tensor) -> Tensor:
+    """From Dir(1), summed over the rows [edges, ops]."""
+    law, flat = (torch.distributions.Dirichlet(c) for c in (concentrations, torch.ones_like(concentrations)))
+    return torch.distributions.kl_divergence(law, flat).sum()
 
 
 class Binary(Softmax):
@@ -180,8 +217,10 @@ class Binary(Softmax):
         return {kind: one_each(self.cells[kind], ops, device) for kind, ops in chosen.items()}
 
 
-def everything(cell: SuperCell) -> tuple[tuple[int, ...], ...]:
-    return (tuple(range(len(cell.ops))),) * len(cell.edges)
+def everything(cell: SuperCell, mask: NDArray[np.bool_]) -> Active:
+    """By edge, the operations of which `mask` [edges, ops] is true; none where they all do nothing."""
+    rows = (np.flatnonzero(row).tolist() for row in mask)
+    return tuple(() if all(cell.ops[op] == NONE for op in row) else tuple(row) for row in rows)
 
 
 def one_each(cell: SuperCell, ops: Sequence[int | None], device: torch.device) -> Mix:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import torch
 
-from spaces import Space
-from spaces.values import Config
 from workers.supernets.mixture import Mixes
 from workers.supernets.relaxation import Relaxation, of_config
 
@@ -23,17 +19,8 @@ class Uniform(Relaxation):
 
     single = True
 
-    @cached_property
-    def space(self) -> Space:
-        return Space.from_json({"parameters": self.architecture.parameters()})
-
-    def draw(self, rng: np.random.Generator) -> Config:
-        return self.space.sample(rng)
-
     def mixes(self, rng: torch.Generator) -> Mixes:
-        return of_config(self.architecture, self.draw(numpy_stream(rng)), torch.device("cpu"))
+        return of_config(self.architecture, self.architecture.sample(numpy_stream(rng)), torch.device("cpu"))
 
     def means(self) -> dict[str, torch.Tensor]:
-        return {
-            kind: torch.full((len(cell.edges), len(cell.ops)), 1 / len(cell.ops)) for kind, cell in self.cells.items()
-        }
+        return {kind: mask / mask.sum(dim=1, keepdim=True) for kind, mask in self.masks.items()}

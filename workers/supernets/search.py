@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spaces import Space
-from spaces.architectures import of_space
+from spaces.architectures.searched import searched
 from spaces.values import Config
 from workers.checkpoints import Checkpoint
 from workers.data.loading import Data
@@ -52,7 +52,7 @@ class Search:
     def __init__(self, plan: Plan, wanted: Wanted, seed: int, device: torch.device, batch_size: int) -> None:
         self.plan, self.seed, self.device = plan, seed, device
         self.method, self.options, self.wanted = METHODS[wanted.method], wanted.options, wanted
-        self.architecture = one_shot(of_space(Space.from_json(wanted.space)))
+        self.architecture = one_shot(searched(Space.from_json(wanted.space)))
         self._require_something()
         settings = settings_of(plan, self.method, self.options)
         self.settings: Settings = {**settings, "batch_size": batch_size}
@@ -67,16 +67,30 @@ class Search:
         self.decays = [group["weight_decay"] for group in self.optimizer.param_groups]
         self.update = UPDATES[self.method.update](self.relaxation, self.options)
         self.course = Course(0, [], [], None, 0, {})
-        self.costs: dict[str, Tensor] = {}
+        self.costs = self._costs()
         self.snapshots: dict[int, dict[str, Tensor]] = {}
 
     def _require_something(self) -> None:
         """Raises Failure INFEASIBLE where no architecture of the space can be trained, as far as draws tell."""
-        draws, space = np.random.default_rng(0), Space.from_json({"parameters": self.architecture.parameters()})
-        objections = (self.architecture.objection(space.sample(draws)) for _ in range(DRAWS))
+        draws = np.random.default_rng(0)
+        objections = (self.architecture.objection(self.architecture.sample(draws)) for _ in range(DRAWS))
         first = next(objections)
         if first is not None and all(objections):
             raise infeasible(f"no architecture of the space can be trained: {first}")
+
+    def _costs(self) -> dict[str, Tensor]:
+        """What operations cost, where the method weighs that; whatever the data are, of which only the shape counts.
+        Raises Failure INFEASIBLE where there is nothing to weigh."""
+        kind = self.options.get("cost", "none")
+        if kind == "none":
+            return {}
+        with torch.no_grad():  # all operations at once
+            mixes = Softmax.mixes(cast("Softmax", self.relaxation), stream(self.seed, "alphas"))
+        costs = costs_of(self.model, mixes, torch.zeros(2, *self.plan.facts.shape, device=self.device), kind)
+        together = total(costs, self.relaxation.masks)
+        if together <= (1 if self.options["cost_form"] == "multiply" else 0):
+            raise infeasible(f"all operations together cost {together:g} ({kind}): no cost to weigh")
+        return costs
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
@@ -96,16 +110,6 @@ class Search:
         self.data = data
         self.model.standardize.fit(data.train.inputs)
         self.train, self.validation = halves(data.train, self.seed)
-        if self.options.get("cost", "none") != "none":
-            with torch.no_grad():  # all operations at once
-                mixes = Softmax.mixes(cast("Softmax", self.relaxation), stream(self.seed, "alphas"))
-            inputs = self.validation[:2].to(self.device).inputs
-            self.costs = costs_of(self.model, mixes, inputs, self.options["cost"])
-            least = 1 if self.options["cost_form"] == "multiply" else 0
-            if total(self.costs) <= least:
-                raise infeasible(
-                    f"all operations together cost {total(self.costs):g} ({self.options['cost']}): no cost to weigh"
-                )
 
     def epoch(self) -> dict[str, float]:
         """One more: its metrics. Raises Failure DIVERGED at the first loss that is not finite."""
@@ -163,7 +167,7 @@ class Search:
         if not isinstance(self.relaxation, Uniform):
             return self.relaxation.discretized()
         draws = np.random.default_rng([self.seed, self.course.epoch])
-        few = [self.relaxation.draw(draws) for _ in range(PEEK)]
+        few = [self.architecture.sample(draws) for _ in range(PEEK)]
         glance = self.validation[: self.settings["batch_size"]]
 
         def score(config: Config) -> float:

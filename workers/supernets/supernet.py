@@ -1,4 +1,4 @@
-"""The network that holds all architectures of a space: in every cell, on every edge, all operations.
+"""The network that holds all architectures of a space: in every cell, on every edge, all operations that are left.
 
 Norms in it use the statistics of the batch itself: there is no one network whose statistics could be remembered, and
 what sampled architectures leave behind in shared ones makes each of them answer by chance.
@@ -42,19 +42,20 @@ class Supernet(nn.Module):
         self.settings = settings
         self.standardize = Standardize(facts.shape)
         kit = Kit(settings, shared=True, normed_pools=architecture.preset in NORMED_POOLS)
-        cells = architecture.supercells
+        cells, masks = architecture.supercells, architecture.masks
 
         def edges_of(kind: str, channels: int) -> EdgeMaker:
             ops = cells[kind].ops
 
             def make(edge: int, stride: int) -> nn.Module:
+                left: list[bool] = masks[kind][edge].tolist()
                 match mixture:
                     case "sum":
-                        return MixedEdge(kit, ops, channels, stride)
+                        return MixedEdge(kit, ops, channels, stride, left)
                     case "partial":
-                        return PartialEdge(kit, ops, channels, stride, partial)
+                        return PartialEdge(kit, ops, channels, stride, partial, left)
                     case "entangled":
-                        return EntangledEdge(kit, ops, channels, stride)
+                        return EntangledEdge(kit, ops, channels, stride, left)
 
             return make
 

@@ -149,17 +149,18 @@ class Pairs(Bilevel):
         assert isinstance(self.relaxation, Softmax)
         alphas = dict(self.relaxation.alphas.items())
         pairs = drawn_pairs(self.relaxation.means(), work.draws)
-        mixes, gates = gated(alphas, pairs, work.draws)
+        logits = {kind: each.detach() for kind, each in self.relaxation.logits().items()}
+        mixes, gates = gated(logits, pairs, work.draws)
         loss = work.model.loss(batch, mixes)
         if work.costs:
             cost = expected_cost(self.relaxation.means(), work.costs)
-            reference = self.options.get("cost_reference") or total(work.costs)
+            reference = self.options.get("cost_reference") or total(work.costs, self.relaxation.masks)
             loss = with_cost(loss, cost, reference, self.options["cost_form"], self.options.get("cost_weight"))
         together = torch.autograd.grad(loss, [*gates.values(), *alphas.values()], materialize_grads=True)
         of_gates, of_cost = together[: len(gates)], together[len(gates) :]
         found, before = list[Tensor](), {kind: alpha.detach().clone() for kind, alpha in alphas.items()}
         for (kind, pair), gate, cost_slope in zip(pairs.items(), of_gates, of_cost, strict=True):
-            law = before[kind].gather(1, pair).softmax(dim=1)
+            law = logits[kind].gather(1, pair).softmax(dim=1)
             slope = gate_gradient(law, gate) + cost_slope.gather(1, pair)
             found.append(torch.zeros_like(before[kind]).scatter_(1, pair, slope))
         self.step(list(alphas.values()), found)

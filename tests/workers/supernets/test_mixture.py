@@ -125,7 +125,7 @@ def test_kernels_that_add_up_answer_as_their_answers_do() -> None:
 
 def test_an_entangled_edge_has_the_weights_of_its_largest_kernels_alone() -> None:
     ops = ("skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
-    assert entangled_groups(ops) == [{1: 3, 2: 5}, {3: 3, 4: 5}]
+    assert entangled_groups(dict(enumerate(ops))) == [{1: 3, 2: 5}, {3: 3, 4: 5}]
     kit = Kit(settings_of(), shared=True)
     edge = EntangledEdge(kit, ops, 4, 1)
     largest = MixedEdge(kit, ("sep_conv_5x5", "dil_conv_5x5"), 4, 1)
@@ -180,13 +180,16 @@ def test_costs_are_those_of_the_operations_in_their_places() -> None:
     architecture = ARCHITECTURES["nas-bench-201"]("cell", nodes=2)  # type: ignore[call-arg]
     assert isinstance(architecture, OneShot)
     model = Supernet(architecture, "sum", settings_of(channels=4, layers=1), FACTS)
-    mixes = {kind: Mix(torch.ones(1, 5), everything(cell)) for kind, cell in architecture.supercells.items()}
+    mixes = {
+        kind: Mix(torch.ones(1, 5), everything(cell, architecture.masks[kind]))
+        for kind, cell in architecture.supercells.items()
+    }
     inputs = torch.rand(2, 1, 8, 8)
     costs = costs_of(model, mixes, inputs, "multiply_adds")
     places = [(4, 64), (8, 16), (16, 4)]  # channels and positions of the three stages
     one = sum(channels**2 * positions for channels, positions in places)
     assert costs["cell"].tolist() == [[0, 0, one, 9 * one, 0]]
-    assert total(costs) == 2 * one
+    assert total(costs, {"cell": torch.ones(1, 5)}) == 2 * one
     measured = costs_of(model, mixes, inputs, "latency")["cell"][0]
     assert measured[0] == 0
     assert float(measured[1:].min()) > 0
@@ -208,7 +211,8 @@ def test_an_architecture_answers_as_its_paths_do() -> None:
         chosen[edge, op] = 1
     x = torch.rand(4, 1, 8, 8, generator=rng())
     torch.testing.assert_close(
-        model(x, {"cell": path}), model(x, {"cell": Mix(chosen, everything(architecture.supercells["cell"]))})
+        model(x, {"cell": path}),
+        model(x, {"cell": Mix(chosen, everything(architecture.supercells["cell"], architecture.masks["cell"]))}),
     )
 
 
