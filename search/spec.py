@@ -26,6 +26,7 @@ from search.streams import Streams
 from search.warm_start import informed
 from spaces import InvalidInput, Problem, Space, lint
 from spaces.architectures import Architecture, OneShot, of_space
+from spaces.architectures.searched import searched
 from spaces.checks import unknown
 from spaces.errors import Path
 from spaces.values import listing, show
@@ -295,7 +296,8 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         example = '"prior": {"mode": 0.01, "confidence": "medium"}'
         message = f"needs a prior on at least one parameter, such as {example} with the value that you would try first"
         yield ("space", "parameters"), message
-    architecture = of_space(space) if algorithm.needs_architecture else None
+    find = searched if algorithm.one_shot else of_space
+    architecture = find(space) if algorithm.needs_architecture else None
     if algorithm.one_shot and algorithm.needs_architecture and not isinstance(architecture, OneShot):
         example = '{"name": "cell", "type": "cell", "preset": "nas-bench-201"}'
         instead = "" if architecture is None else f", not of preset {architecture.preset}"
@@ -307,8 +309,10 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
     elif architecture is not None and algorithm.presets and architecture.preset not in algorithm.presets:
         message = f"needs an architecture of preset {listing(algorithm.presets)}, not {architecture.preset}"
         yield ("space", "parameters"), message
-    elif architecture is not None and not _open(architecture, space):
+    elif architecture is not None and all(len(gene.choices) == 1 for gene in architecture.genes):
         yield ("space", "parameters"), "needs an architecture of which something is left to choose"
+    elif algorithm.one_shot and architecture is not None:
+        yield from _hanging(architecture, space)
     for index, parameter in enumerate(space.parameters):
         if parameter.when is not None and not algorithm.conditions:
             yield ("space", "parameters", index, "when"), "needs parameters without conditions"
@@ -320,9 +324,13 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         yield ("parallelism",), f"needs one run at a time, got {parallelism}"
 
 
-def _open(architecture: Architecture, space: Space) -> bool:
-    """Whether the space leaves anything of the architecture to choose."""
-    return any(space[parameter["name"]].domain.count != 1 for parameter in architecture.parameters())
+def _hanging(architecture: Architecture, space: Space) -> Iterator[tuple[Path, str]]:
+    """The parameters that some architectures have and others have not: those of a supernet all have the defaults."""
+    choices = {f"{architecture.name}.{gene.rest}" for gene in architecture.genes}
+    for index, parameter in enumerate(space.parameters):
+        if parameter.when is not None and parameter.name not in choices and (on := parameter.when.mentions & choices):
+            message = f"needs parameters that do not hang on the architecture, and {parameter.name} hangs on"
+            yield ("space", "parameters", index, "when"), f"{message} {listing(sorted(on))}; leave the condition out"
 
 
 def _not_continuous(space: Space) -> Iterator[tuple[Path, str]]:

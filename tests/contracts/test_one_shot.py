@@ -312,6 +312,25 @@ def test_what_cannot_be_searched_says_why(
     assert caught.value.failure is FailureClass.INFEASIBLE
 
 
+@pytest.mark.parametrize("cost", ["multiply_adds", "latency"])
+def test_costs_that_weigh_nothing_are_told_before_any_data_is_loaded(
+    cost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("it loads data")
+
+    monkeypatch.setattr("workers.supernets.training.training_data", never)
+    if cost == "latency":  # what a clock says of a skip
+        monkeypatch.setattr("workers.supernets.costs.latency", lambda *_: 0.0)
+    work = assignment("proxyless", "nas-bench-201", {"cost": cost})
+    assert work.supernet is not None
+    space = space_of("nas-bench-201")
+    space["parameters"][0]["ops"] = ["none", "skip_connect", "avg_pool_3x3"]
+    with pytest.raises(Failure, match=r"no operation .* multiplies|together cost 0 .latency") as caught:
+        train(replace(work, supernet=replace(work.supernet, space=space)))
+    assert caught.value.failure is FailureClass.INFEASIBLE
+
+
 def test_a_space_without_an_architecture_is_refused() -> None:
     work = assignment("darts", "darts", {})
     assert work.supernet is not None

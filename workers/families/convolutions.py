@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from workers.families.blocks import Settings, infeasible, pieces, unit
+from workers.families.halvings import objection
 
 
 def convolution(
@@ -46,20 +47,6 @@ class GlobalAverage(nn.Module):
 
 
 def check_halvings(settings: Settings, shape: tuple[int, ...], times: int, remedy: str) -> None:
-    """Raises Failure INFEASIBLE where an image [channels, height, width] cannot be halved so often, or where a norm is
-    left with single numbers: maps of one pixel, with norm batch in batches that may hold one example."""
-    _, height, width = shape
-    least = 2**times
-    if min(height, width) < least:
-        raise infeasible(
-            f"the network halves the image {times} times, which takes {least}×{least} pixels at least, "
-            f"not {height}×{width}: {remedy}"
-        )
-    one_pixel = max(height, width) < 2 * least
-    few = settings["norm"] == "batch" and settings["batch_size"] < 3
-    if one_pixel and (few or settings["norm"] == "instance"):
-        need = f"a batch_size of 3 at least, not {settings['batch_size']}" if few else "more than one"
-        raise infeasible(
-            f"halved {times} times, maps have one pixel each, and norm {settings['norm']} needs {need}: "
-            f"take another norm, or {remedy}"
-        )
+    """Raises Failure INFEASIBLE where an image [channels, height, width] cannot be halved so often."""
+    if reason := objection(settings, shape, times, remedy):
+        raise infeasible(reason)

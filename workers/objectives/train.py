@@ -25,6 +25,7 @@ from workers.catalogue import DATASETS, FAMILIES, Dataset, Family, dataset_of
 from workers.objectives.gradients import gradient_problems
 from workers.objectives.metrics import metric_problems
 from workers.objectives.preset_space import Written, written_out
+from workers.objectives.supernets import supernet_problems
 from workers.protocol import Assignment, Metrics, Training
 from workers.rows import CONTINUED
 from workers.supernets.methods import METHODS
@@ -61,6 +62,8 @@ class TrainObjective:
             problems += _fidelity_problems(family, dataset, objective, space)
         if family and dataset and (task := family.task_on(dataset)):
             problems += metric_problems(study, [metric.name for metric in task.metrics], by=task.title)
+        if not problems and isinstance(space, Mapping):
+            problems += supernet_problems(objective, study)
         return problems
 
     def written_out(self, objective: Mapping[str, Any], space: Mapping[str, Any]) -> Written:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from workers.families.blocks import PathDrop, infeasible
+from workers.families.blocks import PathDrop
 from workers.families.cell.operations import Kit, Zero, operation
 
 NONE = "none"
@@ -89,8 +89,7 @@ class PartialEdge(nn.Module):
         self, kit: Kit, ops: Sequence[str], channels: int, stride: int, k: int, left: Sequence[bool] | None = None
     ) -> None:
         super().__init__()
-        if channels % k:
-            raise infeasible(f"partial {k} mixes a {k}th of the channels, and {channels} cannot be divided by that")
+        assert channels % k == 0, "a kth of the channels is a whole number of them"
         self.k, self.mixed = k, channels // k
         self.inner = MixedEdge(kit, ops, self.mixed, stride, left)
         self.past = nn.Identity() if stride == 1 else nn.MaxPool2d(2, 2, ceil_mode=True)

@@ -25,10 +25,12 @@ from workers.supernets.course import Course
 from workers.supernets.curvature import Rule, dominant_eigenvalue
 from workers.supernets.dealing import cycled, halves
 from workers.supernets.methods import METHODS
+from workers.supernets.objections import objections
+from workers.supernets.recipe import settings_of
 from workers.supernets.relaxation import Softmax, of_config
 from workers.supernets.report import metrics_of
 from workers.supernets.sampling import Uniform
-from workers.supernets.setup import drop_of, relaxation_of, settings_of
+from workers.supernets.setup import drop_of, relaxation_of
 from workers.supernets.supernet import Supernet, evaluating, one_shot
 from workers.supernets.updates import UPDATES, Work
 from workers.training.augmentation import augmented
@@ -43,7 +45,6 @@ RANKED = ("ranked", "retrain", "trusted")  # options that say what comes after t
 PEEK = 4  # random architectures of which the best is shown, where nothing is learnt of the architecture
 MOST_DECAY = 0.03  # what weight decay is raised to at most
 TENFOLD = 10
-DRAWS = 100  # of architectures, by which a space in which nothing connects is told
 
 
 class Search:
@@ -53,8 +54,9 @@ class Search:
         self.plan, self.seed, self.device = plan, seed, device
         self.method, self.options, self.wanted = METHODS[wanted.method], wanted.options, wanted
         self.architecture = one_shot(searched(Space.from_json(wanted.space)))
-        self._require_something()
         settings = settings_of(plan, self.method, self.options)
+        for _, reason in objections(self.architecture, self.method, settings, self.options, plan.facts):
+            raise infeasible(reason)
         self.settings: Settings = {**settings, "batch_size": batch_size}
         self.horizon: int = self.options["epochs"]
         partial = self.options.get("partial", 1)
@@ -69,14 +71,6 @@ class Search:
         self.course = Course(0, [], [], None, 0, {})
         self.costs = self._costs()
         self.snapshots: dict[int, dict[str, Tensor]] = {}
-
-    def _require_something(self) -> None:
-        """Raises Failure INFEASIBLE where no architecture of the space can be trained, as far as draws tell."""
-        draws = np.random.default_rng(0)
-        objections = (self.architecture.objection(self.architecture.sample(draws)) for _ in range(DRAWS))
-        first = next(objections)
-        if first is not None and all(objections):
-            raise infeasible(f"no architecture of the space can be trained: {first}")
 
     def _costs(self) -> dict[str, Tensor]:
         """What operations cost, where the method weighs that; whatever the data are, of which only the shape counts.

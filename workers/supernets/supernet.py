@@ -37,8 +37,6 @@ class Supernet(nn.Module):
         self, architecture: OneShot, mixture: Mixed, settings: Settings, facts: Facts, partial: int = 1
     ) -> None:
         super().__init__()
-        if settings["norm"] == "weight":
-            raise infeasible("a supernet's operations are compared by what they answer: norm batch, group or layer")
         self.settings = settings
         self.standardize = Standardize(facts.shape)
         kit = Kit(settings, shared=True, normed_pools=architecture.preset in NORMED_POOLS)
@@ -61,10 +59,7 @@ class Supernet(nn.Module):
 
         forms = {kind: form_of(architecture, cell) for kind, cell in cells.items()}
         self.network: Around = around(architecture.preset, forms, kit, edges_of, facts.shape, facts.outputs)
-        if missing := cells.keys() - {*self.network.kinds}:
-            raise infeasible(
-                f"with layers {settings['layers']} there is no {missing.pop()} cell to search: take 3 at least"
-            )
+        assert cells.keys() == {*self.network.kinds}, "every kind of cell is searched"
 
     def forward(self, inputs: Tensor, mixes: Mixes) -> Tensor:
         out: Tensor = self.network(self.standardize(inputs), mixes)

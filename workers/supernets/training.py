@@ -16,9 +16,9 @@ from workers.pools.failures import classify
 from workers.protocol import Assignment, Failure, FailureClass, Report, Result, Training
 from workers.supernets.methods import METHODS
 from workers.supernets.ranking import ranking
+from workers.supernets.recipe import settings_of
 from workers.supernets.report import warnings_of
 from workers.supernets.search import Search
-from workers.supernets.setup import settings_of
 from workers.training.devices import prepare_device
 from workers.training.plan import Plan
 from workers.training.streams import stream

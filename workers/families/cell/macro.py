@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence, Set
 
 from torch import Tensor, nn
 
-from workers.families.blocks import Dropout
+from workers.families.blocks import Dropout, infeasible
 from workers.families.cell.cells import Cell, EdgeMaker, Form
 from workers.families.cell.operations import Halved, Kit, convolved
-from workers.families.convolutions import GlobalAverage, check_halvings
+from workers.families.cell.sizes import STAGES, halvings_of, objection, reductions
+from workers.families.convolutions import GlobalAverage
 
 Mixes = Mapping[str, object]
 Forms = Mapping[str, Form]
@@ -25,7 +26,6 @@ Forms = Mapping[str, Form]
 EdgesOf = Callable[[str, int], EdgeMaker]
 """From the kind of a cell and the maps of its nodes to what makes its edges."""
 
-STAGES = 3
 AUXILIARY = (128, 768)  # maps of the two convolutions of the auxiliary head
 
 
@@ -79,8 +79,8 @@ class Stages(Around):
     def __init__(self, kit: Kit, forms: Forms, edges_of: EdgesOf, shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(kit, forms, edges_of)
         settings = kit.settings
-        halvings = STAGES - 1 + halvings_of(settings["stem"])
-        check_halvings(settings, shape, halvings, "take an architecture with fewer reductions, or stem 1")
+        if reason := objection(settings, shape, reducing=False):
+            raise infeasible(reason)
         channels = settings["channels"]
         self.first = self.stem(shape[0], channels)
         self.parts = nn.ModuleList()
@@ -131,12 +131,13 @@ class Reductions(Around):
         super().__init__(kit, forms, edges_of)
         settings = kit.settings
         layers, channels = settings["layers"], settings["channels"]
-        reductions = sorted({layers // 3, 2 * layers // 3})
-        halvings = len(reductions) + halvings_of(settings["stem"])
-        check_halvings(settings, shape, halvings, "take layers 1, which has one reduction, or stem 1")
+        if reason := objection(settings, shape, reducing=True):
+            raise infeasible(reason)
+        reducing = reductions(layers)
+        halvings = len(reducing) + halvings_of(settings["stem"])
         before = last = 3 * channels
         self.first = self.stem(shape[0], last)
-        kinds = ["reduce" if layer in reductions else "normal" for layer in range(layers)]
+        kinds = ["reduce" if layer in reducing else "normal" for layer in range(layers)]
         self.cells, self.layers, self.auxiliary_at = nn.ModuleDict(), layers, 2 * layers // 3
         with_auxiliary = settings["auxiliary"] > 0 and not kit.shared
         read = self._read(kinds, {layers - 1, self.auxiliary_at} if with_auxiliary else {layers - 1})
@@ -207,10 +208,6 @@ class Auxiliary(nn.Sequential):
             nn.Flatten(),
             nn.Linear(wide, outputs),
         )
-
-
-def halvings_of(factor: int) -> int:
-    return factor.bit_length() - 1
 
 
 def sides_of(shape: tuple[int, ...], halvings: int) -> tuple[int, ...]:
