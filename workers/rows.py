@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
+from workers.families.halvings import Halvings
 from workers.tasks import TASKS, Task
 from workers.training.hyperparameters import Hyperparameter, Preset
 from workers.training.presets import of_preset
@@ -85,8 +86,9 @@ class Family:
     """`own` are the hyperparameters of the architecture, none mutable; the modules of the training recipe come on top.
 
     `builder` names `build(settings, facts) -> Learner`. `defaults` are those of recipe hyperparameters that differ from
-    the recipe's. `widths` are the own hyperparameters that the fidelity `width_fraction` scales. `epochs` is how long
-    it trains where the study has no fidelity in epochs; `source` is the paper that it follows.
+    the recipe's. `widths` are the own hyperparameters that the fidelity `width_fraction` scales. `halvings` says how
+    often the network halves an image, where hyperparameters tell. `epochs` is how long it trains where the study has no
+    fidelity in epochs; `source` is the paper that it follows.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     axes: tuple[Axis, ...] = ("epochs", "fraction", "folds")
     widths: tuple[str, ...] = ()
+    halvings: Halvings | None = None
     epochs: int = 30
 
     def hyperparameters(self, inputs: Inputs) -> tuple[Hyperparameter, ...]:
@@ -115,10 +118,16 @@ class Family:
         """The preset as a space: its parameters, and what of the recipe does not go together."""
         return self.constrained(inputs, self.parameters(inputs, preset))
 
-    def constrained(self, inputs: Inputs, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-        """The space with these parameters and what of the recipe does not go together in it."""
-        defaults = {each.name: each.default for each in self.hyperparameters(inputs)}
-        return {"parameters": parameters, "constraints": list(constraints(parameters, defaults))}
+    def constrained(
+        self, inputs: Inputs, parameters: list[dict[str, Any]], shape: tuple[int, ...] | None = None
+    ) -> dict[str, Any]:
+        """The space with these parameters, what of the recipe does not go together in it, and, where the `shape` of an
+        example is known, which networks it is too small for."""
+        known = {each.name: each for each in self.hyperparameters(inputs)}
+        found = list(constraints(parameters, {name: each.default for name, each in known.items()}))
+        if shape is not None and inputs == "image" and self.halvings is not None:
+            found += self.halvings.constraints(shape, parameters, known)
+        return {"parameters": parameters, "constraints": found}
 
     def task_on(self, dataset: Dataset) -> Task | None:
         """The first of its tasks that the dataset serves, None where they do not fit each other."""

@@ -41,7 +41,8 @@ class Written:
                 name = self.space["parameters"][index]["name"]
                 return Problem(("space", "preset"), f"{name}: {problem.message}")
             case ("space", "constraints", int(index), *_) if index >= self.constraints:
-                return Problem(("space", "preset"), problem.message)
+                why = "the preset leaves out what cannot be trained, or built for such data"
+                return Problem(("space", "preset"), f"{problem.message} ({why}): change what these parameters may be")
             case _:
                 return problem
 
@@ -74,7 +75,7 @@ def written_out(space: Json, family: Family, dataset: Dataset | None) -> Written
             parameters[name] = changed(parameters.get(name, every.get(name, {})), change)
     full = settled(list(parameters.values()), {each.name: each.default for each in hyperparameters}, own)
     users = list(space.get("constraints") or ())
-    written: dict[str, Any] = family.constrained(inputs, full)
+    written: dict[str, Any] = family.constrained(inputs, full, dataset.shape if dataset else None)
     written["constraints"] = [*users, *written["constraints"]]
     if space.get("fidelity") is not None:
         written["fidelity"] = space["fidelity"]

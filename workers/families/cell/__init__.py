@@ -1,9 +1,20 @@
 """Networks of repeated cells, whose architecture is searched: NASNet, DARTS, NAS-Bench-201, and hierarchical ones."""
 
-from workers.families.cell.architecture import choices
+from collections.abc import Mapping
+from typing import Any
+
+from workers.families.cell.architecture import NAME, choices
+from workers.families.cell.sizes import REDUCING, halved
+from workers.families.halvings import Halvings
 from workers.rows import Family
 from workers.training.hyperparameters import Choice, Integer, Real
 from workers.training.recipe import EVERYTHING
+
+
+def halvings(settings: Mapping[str, Any]) -> int:
+    """How often the network halves the image."""
+    return halved(settings, reducing=settings[NAME] in REDUCING)
+
 
 FAMILY = Family(
     name="cell",
@@ -73,5 +84,6 @@ FAMILY = Family(
     },
     axes=("epochs", "fraction", "width_fraction", "resolution", "folds"),
     widths=("channels",),
+    halvings=Halvings(times=halvings, reads=(NAME, "stem", "layers")),
     epochs=20,
 )

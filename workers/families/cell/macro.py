@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from torch import Tensor, nn
 
 from workers.families.blocks import Dropout, infeasible
+from workers.families.cell import sizes
 from workers.families.cell.cells import Cell, EdgeMaker, Form
 from workers.families.cell.operations import Halved, Kit, convolved
-from workers.families.cell.sizes import STAGES, halvings_of, objection, reductions
 from workers.families.convolutions import GlobalAverage
 
 Mixes = Mapping[str, object]
@@ -79,12 +79,12 @@ class Stages(Around):
     def __init__(self, kit: Kit, forms: Forms, edges_of: EdgesOf, shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(kit, forms, edges_of)
         settings = kit.settings
-        if reason := objection(settings, shape, reducing=False):
+        if reason := sizes.objection(settings, shape, reducing=False):
             raise infeasible(reason)
         channels = settings["channels"]
         self.first = self.stem(shape[0], channels)
         self.parts = nn.ModuleList()
-        for stage in range(STAGES):
+        for stage in range(sizes.STAGES):
             if stage:
                 self.parts.append(Reduction(kit, channels, 2 * channels))
                 channels *= 2
@@ -131,10 +131,9 @@ class Reductions(Around):
         super().__init__(kit, forms, edges_of)
         settings = kit.settings
         layers, channels = settings["layers"], settings["channels"]
-        if reason := objection(settings, shape, reducing=True):
+        if reason := sizes.objection(settings, shape, reducing=True):
             raise infeasible(reason)
-        reducing = reductions(layers)
-        halvings = len(reducing) + halvings_of(settings["stem"])
+        reducing = sizes.reductions(layers)
         before = last = 3 * channels
         self.first = self.stem(shape[0], last)
         kinds = ["reduce" if layer in reducing else "normal" for layer in range(layers)]
@@ -154,7 +153,7 @@ class Reductions(Around):
                 self.cells[str(layer)] = self.cell(kind, prepare, channels, stride)
             before, last, halved = last, channels * form.widening, stride == 2
             if with_auxiliary and layer == self.auxiliary_at:
-                auxiliary = Auxiliary(kit, last, sides_of(shape, halvings), outputs)
+                auxiliary = Auxiliary(kit, last, sides_of(shape, sizes.halved(settings, reducing=True)), outputs)
         self.auxiliary = auxiliary
         self.head = self.classifier(last, outputs)
 

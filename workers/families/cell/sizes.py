@@ -20,9 +20,13 @@ def halvings_of(factor: int) -> int:
     return factor.bit_length() - 1
 
 
+def halved(settings: Mapping[str, Any], *, reducing: bool) -> int:
+    """How often a network of `reducing` cells, or one in stages, halves the image."""
+    return halvings_of(settings["stem"]) + (len(reductions(settings["layers"])) if reducing else STAGES - 1)
+
+
 def objection(settings: Mapping[str, Any], shape: tuple[int, ...], *, reducing: bool) -> str | None:
     """Why the image [channels, height, width] is too small for stages, or for a network with `reducing` cells; None
     where it is not."""
-    times = len(reductions(settings["layers"])) if reducing else STAGES - 1
     remedy = "take layers 1, which has one reduction, or stem 1" if reducing else "take stem 1, or larger images"
-    return halvings.objection(settings, shape, times + halvings_of(settings["stem"]), remedy)
+    return halvings.objection(settings, shape, halved(settings, reducing=reducing), remedy)

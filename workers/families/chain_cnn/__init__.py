@@ -1,10 +1,22 @@
 """Convolutional networks that are a chain: AlexNet, ZFNet, VGG and NiN, scaled down to small images."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from workers.families.halvings import Halvings
 from workers.rows import Family
 from workers.training.hyperparameters import Choice, Flag, Integer
 from workers.training.recipe import EVERYTHING
 
 EARLY = ["alex", "zf"]
+
+
+def halvings(settings: Mapping[str, Any]) -> int:
+    """How often the network halves the image."""
+    style, blocks = settings["style"], settings["blocks"]
+    pools: int = {"alex": min(blocks, 3), "zf": min(blocks, 3), "vgg": blocks, "nin": blocks - 1}[style]
+    return pools + int(style != "vgg" and settings["stem_stride"] == 2)
+
 
 FAMILY = Family(
     name="chain_cnn",
@@ -90,5 +102,6 @@ FAMILY = Family(
     recipe=(*EVERYTHING, "units"),
     axes=("epochs", "fraction", "width_fraction", "resolution", "folds"),
     widths=("width", "fc"),
+    halvings=Halvings(times=halvings, reads=("style", "stem_stride", "blocks")),
     epochs=15,
 )

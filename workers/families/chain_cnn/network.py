@@ -13,6 +13,7 @@ from __future__ import annotations
 from torch import nn
 
 from workers.families.blocks import Dropout, Settings, dense
+from workers.families.chain_cnn import halvings
 from workers.families.convolutions import GlobalAverage, check_halvings, convolved
 from workers.rows import Facts
 from workers.training.learner import Learner
@@ -26,20 +27,19 @@ def build(settings: Settings, facts: Facts) -> Learner:
 def network(settings: Settings, shape: tuple[int, ...], outputs: int) -> nn.Module:
     """[n, channels, h, w] -> [n, outputs]"""
     style, blocks = settings["style"], settings["blocks"]
-    pools = {"alex": min(blocks, 3), "zf": min(blocks, 3), "vgg": blocks, "nin": blocks - 1}[style]
-    halvings = pools + (style != "vgg" and settings["stem_stride"] == 2)
-    check_halvings(settings, shape, halvings, "take fewer blocks" + (", or stem_stride 1" if style != "vgg" else ""))
+    times = halvings(settings)
+    check_halvings(settings, shape, times, "take fewer blocks" + (", or stem_stride 1" if style != "vgg" else ""))
     widths = [round(settings["width"] * settings["growth"] ** block) for block in range(blocks)]
     match style:
         case "vgg":
             features = vgg(settings, shape[0], widths)
-            sides = [side // 2**halvings for side in shape[1:]]
+            sides = [side // 2**times for side in shape[1:]]
         case "nin":
             return nin(settings, shape[0], widths, outputs)
         case _:
             widths = [width + width % 2 for width in widths]  # two halves
             features = early(settings, shape[0], widths)
-            sides = [-(-side // 2**halvings) for side in shape[1:]]
+            sides = [-(-side // 2**times) for side in shape[1:]]
     return nn.Sequential(features, head(settings, widths[-1], sides[0] * sides[1], outputs))
 
 

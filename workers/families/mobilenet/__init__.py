@@ -1,8 +1,21 @@
 """Networks of convolutions that are taken apart, for answers that cost few multiplications."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from workers.families.halvings import Halvings
 from workers.rows import Family
 from workers.training.hyperparameters import Choice, Integer, Real
 from workers.training.recipe import EVERYTHING
+
+HALVING = (1, 3, 5)  # blocks, from 0
+
+
+def halvings(settings: Mapping[str, Any]) -> int:
+    """How often the network halves the image."""
+    times: int = sum(block < settings["blocks"] for block in HALVING)
+    return times
+
 
 FAMILY = Family(
     name="mobilenet",
@@ -49,5 +62,6 @@ FAMILY = Family(
     defaults={"lr": 0.01, "batch_size": 32},
     axes=("epochs", "fraction", "width_fraction", "resolution", "folds"),
     widths=("alpha",),
+    halvings=Halvings(times=halvings, reads=("blocks",)),
     epochs=20,
 )

@@ -13,12 +13,12 @@ from torch import nn
 
 from workers.families.blocks import Dropout, Settings
 from workers.families.convolutions import GlobalAverage, check_halvings, convolved
+from workers.families.mobilenet import HALVING, halvings
 from workers.rows import Facts
 from workers.training.learner import Learner
 from workers.training.supervised import supervised
 
 STEM = 16  # maps of the first convolution; MobileNet has 32, for larger images
-HALVING = (1, 3, 5)  # blocks, from 0
 
 
 def build(settings: Settings, facts: Facts) -> Learner:
@@ -27,12 +27,11 @@ def build(settings: Settings, facts: Facts) -> Learner:
 
 def network(settings: Settings, shape: tuple[int, ...], outputs: int) -> nn.Module:
     """[n, channels, h, w] -> [n, outputs]"""
-    halvings = [block for block in HALVING if block < settings["blocks"]]
-    check_halvings(settings, shape, len(halvings), "take fewer blocks")
+    check_halvings(settings, shape, halvings(settings), "take fewer blocks")
     channels = maps(settings, STEM)
     layers: list[nn.Module] = [convolved(settings, shape[0], channels, settings["kernel_size"])]
     for block in range(settings["blocks"]):
-        outgoing = maps(settings, STEM * 2 ** sum(halving <= block for halving in halvings))
+        outgoing = maps(settings, STEM * 2 ** sum(halving <= block for halving in HALVING))
         layers += separated(settings, channels, outgoing, stride=2 if block in HALVING else 1)
         channels = outgoing
     return nn.Sequential(*layers, GlobalAverage(), Dropout(settings["dropout"]), nn.Linear(channels, outputs))

@@ -1,8 +1,19 @@
 """Residual networks: basic, bottleneck and grouped blocks, highway gates, squeeze and excitation, stochastic depth."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from workers.families.halvings import Halvings
 from workers.rows import Family
 from workers.training.hyperparameters import Choice, Flag, Integer, Real
 from workers.training.recipe import EVERYTHING
+
+
+def halvings(settings: Mapping[str, Any]) -> int:
+    """How often the network halves the image."""
+    times: int = settings["stages"] - 1
+    return times
+
 
 FAMILY = Family(
     name="resnet",
@@ -83,5 +94,6 @@ FAMILY = Family(
     defaults={"lr": 0.01, "dropout": 0},
     axes=("epochs", "fraction", "width_fraction", "resolution", "folds"),
     widths=("width",),
+    halvings=Halvings(times=halvings, reads=("stages",)),
     epochs=20,
 )

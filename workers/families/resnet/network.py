@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from workers.families.blocks import Dropout, PathDrop, Settings, activation, norm
 from workers.families.convolutions import GlobalAverage, check_halvings, convolution
+from workers.families.resnet import halvings
 from workers.rows import Facts
 from workers.training.learner import Learner
 from workers.training.supervised import supervised
@@ -31,7 +32,7 @@ def build(settings: Settings, facts: Facts) -> Learner:
 def network(settings: Settings, shape: tuple[int, ...], outputs: int) -> nn.Module:
     """[n, channels, h, w] -> [n, outputs]"""
     stages, blocks, width = settings["stages"], settings["blocks"], settings["width"]
-    check_halvings(settings, shape, stages - 1, "take fewer stages")
+    check_halvings(settings, shape, halvings(settings), "take fewer stages")
     layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 3, padding=1, bias=False)]
     channels = width
     for stage in range(stages):

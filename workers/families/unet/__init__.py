@@ -1,8 +1,19 @@
 """The U-Net: down to a small image of many maps and up again, with bridges."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from workers.families.halvings import Halvings
 from workers.rows import Family
 from workers.training.hyperparameters import Choice, Flag, Integer, Real
 from workers.training.recipe import EVERYTHING
+
+
+def halvings(settings: Mapping[str, Any]) -> int:
+    """How often the network halves the image."""
+    times: int = settings["depth"]
+    return times
+
 
 FAMILY = Family(
     name="unet",
@@ -58,5 +69,6 @@ FAMILY = Family(
     defaults={"lr": 0.01, "batch_size": 32},
     axes=("epochs", "fraction", "width_fraction", "resolution", "folds"),
     widths=("base",),
+    halvings=Halvings(times=halvings, reads=("depth",)),
     epochs=20,
 )

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from workers.families.blocks import Dropout, Settings
 from workers.families.convolutions import check_halvings, convolved
+from workers.families.unet import halvings
 from workers.rows import Facts
 from workers.training.learner import Learner
 from workers.training.segmentation import Segmenter
 
 
 def build(settings: Settings, facts: Facts) -> Learner:
-    check_halvings(settings, facts.shape, settings["depth"], "take a smaller depth")
+    check_halvings(settings, facts.shape, halvings(settings), "take a smaller depth")
     return Segmenter(UNet(settings, facts.shape[0], facts.outputs), settings, facts)
 
 
