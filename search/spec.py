@@ -25,7 +25,7 @@ from search.stopping.table import STOPPING_RULES, StoppingRule
 from search.streams import Streams
 from search.warm_start import informed
 from spaces import InvalidInput, Problem, Space, lint
-from spaces.architectures import Architecture, OneShot, of_space
+from spaces.architectures import OneShot, of_space
 from spaces.architectures.searched import searched
 from spaces.checks import unknown
 from spaces.errors import Path
@@ -176,6 +176,7 @@ class StudySpec:
             if algorithm.stop:
                 problems += stop_refusals(algorithm.stop, row, believed, objectives)
             if not problems and not stored:
+                problems += untied(row, believed)
                 problems += unaffordable(algorithm, believed, budget, scalars["seed"])
         if problems:
             order = {name: place for place, name in enumerate(FIELDS)}
@@ -296,8 +297,7 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         example = '"prior": {"mode": 0.01, "confidence": "medium"}'
         message = f"needs a prior on at least one parameter, such as {example} with the value that you would try first"
         yield ("space", "parameters"), message
-    find = searched if algorithm.one_shot else of_space
-    architecture = find(space) if algorithm.needs_architecture else None
+    architecture = of_space(space) if algorithm.needs_architecture else None
     if algorithm.one_shot and algorithm.needs_architecture and not isinstance(architecture, OneShot):
         example = '{"name": "cell", "type": "cell", "preset": "nas-bench-201"}'
         instead = "" if architecture is None else f", not of preset {architecture.preset}"
@@ -311,8 +311,6 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         yield ("space", "parameters"), message
     elif architecture is not None and all(len(gene.choices) == 1 for gene in architecture.genes):
         yield ("space", "parameters"), "needs an architecture of which something is left to choose"
-    elif algorithm.one_shot and architecture is not None:
-        yield from _hanging(architecture, space)
     for index, parameter in enumerate(space.parameters):
         if parameter.when is not None and not algorithm.conditions:
             yield ("space", "parameters", index, "when"), "needs parameters without conditions"
@@ -322,15 +320,6 @@ def _lacks(algorithm: Algorithm, space: Space, metrics: int, parallelism: int) -
         yield ("metrics",), f"needs a single metric, got {metrics}"
     if parallelism > 1 and not algorithm.pending:
         yield ("parallelism",), f"needs one run at a time, got {parallelism}"
-
-
-def _hanging(architecture: Architecture, space: Space) -> Iterator[tuple[Path, str]]:
-    """The parameters that some architectures have and others have not: those of a supernet all have the defaults."""
-    choices = {f"{architecture.name}.{gene.rest}" for gene in architecture.genes}
-    for index, parameter in enumerate(space.parameters):
-        if parameter.when is not None and parameter.name not in choices and (on := parameter.when.mentions & choices):
-            message = f"needs parameters that do not hang on the architecture, and {parameter.name} hangs on"
-            yield ("space", "parameters", index, "when"), f"{message} {listing(sorted(on))}; leave the condition out"
 
 
 def _not_continuous(space: Space) -> Iterator[tuple[Path, str]]:
@@ -361,6 +350,22 @@ def unaffordable(algorithm: AlgorithmSpec, space: Space, budget: Budget, seed: i
         return []
     message = f"must be at least {needed:g}, which is what the first run of {algorithm.name} costs, got {limit:g}"
     return [Problem(("budget", "max_fidelity"), message)]
+
+
+def untied(algorithm: Algorithm, space: Space) -> Iterator[Problem]:
+    """What keeps a supernet from weighing architectures by themselves, with the defaults of all other parameters."""
+    architecture = searched(space) if algorithm.one_shot and algorithm.needs_architecture else None
+    if architecture is None:
+        return
+    if all(len(gene.choices) == 1 for gene in architecture.genes):
+        message = f"leave {algorithm.name} a single architecture, where the other parameters have their defaults"
+        yield Problem(("space", "constraints"), f"{message}: loosen them")
+    choices = {f"{architecture.name}.{gene.rest}" for gene in architecture.genes}
+    for index, parameter in enumerate(space.parameters):
+        if parameter.when is not None and parameter.name not in choices and (on := parameter.when.mentions & choices):
+            message = f"{algorithm.name} gives {parameter.name} its default whatever the architecture, and it hangs on"
+            path = ("space", "parameters", index, "when")
+            yield Problem(path, f"{message} {listing(sorted(on))}: leave the condition out")
 
 
 def stop_refusals(stop: StopSpec, algorithm: Algorithm, space: Space, metrics: int) -> list[Problem]:

@@ -268,6 +268,22 @@ def test_what_cannot_be_transferred_or_read_is_refused_at_its_place(
     assert message in refused.value.problems[0].message
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "parameters", "path"),
+    [
+        ({"name": "pc-darts", "channels": 6}, [CELL], ("algorithm", "partial")),
+        ({"name": "gdas", "layers": 2}, [{**CELL, "preset": "darts"}], ("algorithm", "layers")),
+        ({"name": "rsps"}, [CELL, {"name": "norm", "type": "constant", "value": "weight"}], ("space", "parameters", 1)),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_where_it_is_written(
+    create: Create, algorithm: dict[str, Any], parameters: list[Any], path: tuple[Any, ...]
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        create(**{**DARTS, "algorithm": algorithm, "space": {"parameters": parameters}})
+    assert [problem.path for problem in refused.value.problems] == [path]
+
+
 @pytest.mark.parametrize("objective", [{"type": "external"}, {"type": "command", "command": ["true"]}])
 def test_only_networks_that_are_trained_here_have_a_supernet(create: Create, objective: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput) as refused:
