@@ -59,7 +59,7 @@ class Controller(Relaxation):
         """Shares among what it writes, with one more of each operation that is left, so that no edge is without."""
         with torch.no_grad():
             choices, _, _ = self.writer(LOOKS, torch.Generator().manual_seed(0))
-        counts = {kind: mask.float() for kind, mask in self.masks.items()}
+        counts = {kind: mask.float().cpu() for kind, mask in self.masks.items()}
         for row in choices.tolist():
             for kind, ops in self.architecture.paths(self.config(row)).items():
                 for edge, op in enumerate(ops):

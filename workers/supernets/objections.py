@@ -40,7 +40,10 @@ def objections(
             f" of {fitting}, or other channels",
         )
     if options.get("cost") == "multiply_adds" and not _multiplies(architecture, reducing):
-        yield "cost", "no operation that the space leaves multiplies anything: cost latency or none"
+        yield (
+            "cost",
+            "no operation that the space leaves multiplies, so there is no cost to weigh: cost latency or none",
+        )
 
 
 def _untrainable(architecture: OneShot) -> str | None:
