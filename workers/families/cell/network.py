@@ -21,19 +21,13 @@ from workers.families.cell.architecture import NAME, architecture_of
 from workers.families.cell.cells import EdgeMaker, Form
 from workers.families.cell.macro import Around, EdgesOf, Forms, Reductions, Stages
 from workers.families.cell.operations import Kit, operation
+from workers.families.cell.sizes import REDUCING
 from workers.rows import Facts
 from workers.training.learner import Epoch, Learner
 from workers.training.strengths import cross_entropy
 from workers.training.supervised import Classifier
 
 NONE, CONCAT = "none", "concat"
-AROUND: Mapping[str, type[Stages] | type[Reductions]] = {
-    "nas-bench-201": Stages,
-    "darts": Reductions,
-    "nasnet": Reductions,
-    "hierarchical": Stages,
-}
-"""By preset the network around its cells."""
 
 
 def build(settings: Settings, facts: Facts) -> Learner:
@@ -115,7 +109,8 @@ def around(
     outputs: int,
 ) -> Around:
     """The preset's network of cells of these forms."""
-    return AROUND[preset](kit, forms, edges_of, shape, outputs)
+    made = Reductions if preset in REDUCING else Stages
+    return made(kit, forms, edges_of, shape, outputs)
 
 
 class CellClassifier(Classifier):
