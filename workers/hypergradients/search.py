@@ -16,14 +16,13 @@ from spaces import InvalidInput, Space
 from workers.checkpoints import Checkpoint
 from workers.data.loading import Data
 from workers.families.blocks import infeasible
-from workers.families.initialization import PROBES, scale_by_data
 from workers.hypergradients.gradient import Method, Weights
 from workers.hypergradients.network import Look, Network
 from workers.hypergradients.tuned import Tuned
 from workers.protocol import Assignment, Failure, FailureClass
 from workers.supernets.dealing import cycled, halves
 from workers.training.learner import Epoch
-from workers.training.loop import judge
+from workers.training.loop import begin_from, judge
 from workers.training.optimizer_state import memories, remember
 from workers.training.plan import Plan
 from workers.training.settings import Settings
@@ -89,9 +88,8 @@ class Search:
         learner = self.network.learner
         learner.prepare(data)
         self.train, self.held = halves(data.train, self.seed)
-        if self.settings["init"] == "data_scaled":
-            probes = self.train[:: math.ceil(len(self.train) / PROBES)].to(self.device)
-            scale_by_data(learner, probes.inputs, self.settings["init_gain"])
+        # the first weights take nothing from the half that the hyperparameters are judged by
+        begin_from(learner, replace(data, train=self.train), self.settings, self.device)
 
     def epoch(self) -> dict[str, float]:
         """One more: its metrics. Where a loss is not finite, the epoch begins again with hyperparameters that move half

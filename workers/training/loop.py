@@ -25,6 +25,7 @@ from workers.training.inheritance import inherited
 from workers.training.keeping import Keeping
 from workers.training.learner import Epoch, Learner, Optimizers
 from workers.training.plan import Plan
+from workers.training.settings import Settings
 from workers.training.streams import Purpose, stream
 
 
@@ -142,11 +143,16 @@ def begun(plan: Plan, seed: int, device: torch.device) -> tuple[Learner, Data]:
     learner = build(plan, seed).to(device)
     data = training_data(plan.dataset, plan.part, device)
     learner.prepare(data)
-    learner.begin(data)
-    if plan.settings["init"] == "data_scaled":
-        probes = data.train[:: math.ceil(len(data.train) / PROBES)].to(device)
-        scale_by_data(learner, probes.inputs, plan.settings["init_gain"])
+    begin_from(learner, data, plan.settings, device)
     return learner, data
+
+
+def begin_from(learner: Learner, data: Data, settings: Settings, device: torch.device) -> None:
+    """Gives a prepared learner what its first weights take from the training examples, as the recipe says."""
+    learner.begin(data)
+    if settings["init"] == "data_scaled":
+        probes = data.train[:: math.ceil(len(data.train) / PROBES)].to(device)
+        scale_by_data(learner, probes.inputs, settings["init_gain"])
 
 
 def build(plan: Plan, seed: int) -> Learner:

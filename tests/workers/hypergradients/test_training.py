@@ -15,9 +15,12 @@ from safetensors.torch import load_file
 from search import ALGORITHMS
 from spaces import Space
 from workers.checkpoints import CheckpointError
+from workers.data.loading import training_data
+from workers.hypergradients.search import Search
 from workers.hypergradients.tuned import Tuned
 from workers.objectives.train import TrainObjective
 from workers.protocol import Assignment, Failure, FailureClass, Report, Result, Stop, Supernet
+from workers.training.plan import Plan
 
 WEIGHT_DECAY = {"name": "weight_decay", "type": "float", "low": 1e-6, "high": 1, "log": True}
 INPUT_NOISE = {"name": "input_noise", "type": "float", "low": 0, "high": 1}
@@ -41,14 +44,7 @@ def descend(
     **more: Any,
 ) -> tuple[list[Report], Result]:
     """Carries out one run: its reports and its result."""
-    defaults = {each.name: each.default for each in ALGORITHMS["hypergradient"].options}
-    named = {parameter["name"] for parameter in parameters}
-    fixed = [{"name": name, "type": "constant", "value": value} for name, value in config.items() if name not in named]
-    space = {"parameters": [*parameters, *fixed], "constraints": [*constraints]}
-    supernet = Supernet("hypergradient", {**defaults, **options}, space)
-    objective = {"type": "train", "family": family, "dataset": dataset}
-    given = {"config": config, "seed": 7, **more}
-    steps = TrainObjective().train(Assignment(key="1", objective=objective, supernet=supernet, **given))
+    steps = TrainObjective().train(assigned(options, config, parameters, family, dataset, constraints, **more))
     reports, answer = list[Report](), None
     while True:
         try:
@@ -56,6 +52,25 @@ def descend(
         except StopIteration as end:
             return reports, end.value
         answer: Stop | None = "stop" if reports[-1].step == stop_after else None  # type: ignore[no-redef]
+
+
+def assigned(
+    options: Mapping[str, Any],
+    config: Mapping[str, Any],
+    parameters: tuple[Mapping[str, Any], ...],
+    family: str = "mlp",
+    dataset: str = "digits",
+    constraints: tuple[Mapping[str, Any], ...] = (),
+    **more: Any,
+) -> Assignment:
+    defaults = {each.name: each.default for each in ALGORITHMS["hypergradient"].options}
+    named = {parameter["name"] for parameter in parameters}
+    fixed = [{"name": name, "type": "constant", "value": value} for name, value in config.items() if name not in named]
+    space = {"parameters": [*parameters, *fixed], "constraints": [*constraints]}
+    supernet = Supernet("hypergradient", {**defaults, **options}, space)
+    objective = {"type": "train", "family": family, "dataset": dataset}
+    given = {"config": config, "seed": 7, **more}
+    return Assignment(key="1", objective=objective, supernet=supernet, **given)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=["t1t2", "neumann", "cg"])
@@ -99,6 +114,22 @@ def test_another_search_does_not_go_on_from_a_checkpoint(tmp_path: Path) -> None
     with pytest.raises(CheckpointError, match="hypergradient"):
         descend({"epochs": 2, "hyper_lr": 0.5}, resume_from=tmp_path / "1")
     assert descend({"epochs": 2, "points": 2}, resume_from=tmp_path / "1")[1].details["ranking"]
+
+
+@pytest.mark.parametrize("prior_bias", [True, False])
+def test_weights_begin_with_what_the_examples_tell_as_in_a_training(prior_bias: bool) -> None:
+    """But for those examples that the hyperparameters are judged by."""
+    config = {**CONFIG, "prior_bias": prior_bias}
+    work = assigned({}, config, (WEIGHT_DECAY, INPUT_NOISE), dataset="breast_cancer")
+    plan, cpu = Plan.of(work), torch.device("cpu")
+    search = Search(plan, work, cpu)
+    search.prepare(training_data(plan.dataset, plan.part, cpu))
+    assert search.train.targets is not None
+    ill, well = (int(count) for count in search.train.targets.bincount())
+    head = [module for module in search.network.learner.modules() if isinstance(module, torch.nn.Linear)][-1]
+    begins = math.log(well / ill) / 2 if prior_bias else 0.0
+    assert head.bias.tolist() == pytest.approx([-begins, begins])
+    assert not prior_bias or begins > 0.2
 
 
 @pytest.mark.parametrize(("start", "rises"), [(1e-6, True), (0.9, False)])
