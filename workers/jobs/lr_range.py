@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
-from workers.families.blocks import attach_noise, infeasible
+from torch import Tensor
+
+from workers.families.blocks import infeasible
 from workers.protocol import Assignment, Job, Result
 from workers.training.devices import prepare_device
-from workers.training.learner import Epoch
 from workers.training.loop import begun, epoch_of
-from workers.training.optimizers import set_lr
 from workers.training.plan import Plan
 
 LOW, HIGH, STEPS = 1e-6, 10.0, 120
@@ -24,44 +25,60 @@ BELOW, ABOVE = 100.0, 3.0  # the range is from the divergence over BELOW to the 
 
 def work(plan: Plan, assignment: Assignment, job: Job) -> Result:
     """details: {lrs, losses: smoothed, diverged: the rate at which the loss rose, LAG steps before the smoothed one
-    told, or null, low, high: the proposal, seconds}."""
+    told, or null, low, high: the proposal, seconds}. Raises Failure INFEASIBLE where no learning rate has a say."""
     if plan.settings["optimizer"] == "lbfgs":
         raise infeasible("lbfgs finds the length of its steps itself: there is no learning rate to look for")
     started = time.monotonic()
-    plan = replace(plan, settings={**plan.settings, "warmup": 0.0, "schedule": "constant", "averaging": "none"})
+    settings = {**plan.settings, "averaging": "none"}
+    plan = replace(plan, settings=settings, horizon=max(plan.horizon, STEPS))  # an epoch has a step at least
     device = prepare_device(assignment.resources, plan.options)
     learner, data = begun(plan, assignment.seed, device)
-    optimizers = learner.optimizers()
-    learner.train()
-
-    lrs, losses = list[float](), list[float]()
-    mean, diverged, number = 0.0, None, 0
-    while len(lrs) < STEPS and diverged is None:
-        epoch: Epoch = epoch_of(plan, data.train, optimizers, assignment.seed, number, device)
-        attach_noise(learner, epoch.stream("dropout", device))
-        draws = epoch.stream("loss")
-        for _, batch in epoch.batches():
-            step = len(lrs)
-            lr = _rate(step)
-            set_lr(optimizers[0], lr)
-            loss = learner.loss(batch, draws)
-            optimizers[0].zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizers[0].step()
-            mean = SMOOTHING * mean + (1 - SMOOTHING) * float(loss.detach())
-            smoothed = mean / (1 - SMOOTHING ** (step + 1))
-            if not math.isfinite(smoothed) or (losses and smoothed > _too_much(losses)):
-                diverged = _rate(max(0, step - LAG))
-                break
-            lrs.append(lr)
-            losses.append(smoothed)
-            if len(lrs) == STEPS:
-                break
+    optimizers, rising, number = learner.optimizers(), Rising(), 0
+    while not rising.over:
+        epoch = epoch_of(plan, data.train, optimizers, assignment.seed, number, device)
+        with suppress(Over):
+            learner.train_epoch(replace(epoch, rate=rising.rate, hear=rising.hear))
+            if not rising.lrs:
+                raise infeasible("what is solved without steps of descent has no learning rate to look for")
         number += 1
-    end = diverged if diverged is not None else HIGH
+    end = rising.diverged if rising.diverged is not None else HIGH
     proposal = {"low": _rounded(end / BELOW), "high": _rounded(end / ABOVE)}
-    seconds = time.monotonic() - started
-    return Result({}, details={"lrs": lrs, "losses": losses, "diverged": diverged, **proposal, "seconds": seconds})
+    found = {"lrs": rising.lrs, "losses": rising.losses, "diverged": rising.diverged}
+    return Result({}, details={**found, **proposal, "seconds": time.monotonic() - started})
+
+
+class Over(Exception):
+    """The rate has risen far enough: the epoch need not go on."""
+
+
+@dataclass
+class Rising:
+    """The rate from step to step, and what becomes of the loss, smoothed."""
+
+    lrs: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    mean: float = 0.0
+    diverged: float | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.diverged is not None or len(self.lrs) == STEPS
+
+    def rate(self) -> float:
+        return _rate(len(self.lrs))
+
+    def hear(self, loss: Tensor) -> None:
+        """Of a step at this rate. Raises Over."""
+        step = len(self.lrs)
+        self.mean = SMOOTHING * self.mean + (1 - SMOOTHING) * float(loss)
+        smoothed = self.mean / (1 - SMOOTHING ** (step + 1))
+        if not math.isfinite(smoothed) or (self.losses and smoothed > _too_much(self.losses)):
+            self.diverged = _rate(max(0, step - LAG))
+        else:
+            self.lrs.append(_rate(step))
+            self.losses.append(smoothed)
+        if self.over:
+            raise Over
 
 
 def _rate(step: int) -> float:

@@ -55,6 +55,7 @@ def descend(learner: Learner, epoch: Epoch) -> float:
             epoch.notes.update(pulse.after(learner))
         losses[step] = loss.detach()
         sizes.append(len(batch))
+        epoch.hear(losses[step])
         if step == epoch.steps - 1 or epoch.device.type == "cpu" or step % LOOK_EVERY == LOOK_EVERY - 1:
             _require_finite(learner, batch, losses[: step + 1], epoch, lr)
     epoch.notes["lr"] = lr

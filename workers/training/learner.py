@@ -35,13 +35,18 @@ from workers.training.settings import Settings
 Optimizers = list[torch.optim.Optimizer]
 
 
+def _nothing(loss: Tensor) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """One epoch's work, and all that it may draw on.
 
     `number` counts from 0; the schedule is laid out over `horizon` epochs. `stream` makes this epoch's generator for a
     purpose: on the CPU, or on the device given. `notes` takes what the epoch finds out (`workers.tasks.HEALTH`).
-    `lr_scale` is what the scores so far make of the learning rate.
+    `lr_scale` is what the scores so far make of the learning rate. Where there is a `rate`, it says before each step
+    what `lr` is, in place of the settings and the schedule; `hear` is told the loss of each step, after it.
     """
 
     number: int
@@ -54,6 +59,8 @@ class Epoch:
     stream: Callable[..., torch.Generator]
     notes: dict[str, float] = field(default_factory=dict)
     lr_scale: float = 1.0
+    rate: Callable[[], float] | None = None
+    hear: Callable[[Tensor], None] = _nothing
 
     def progress(self, done: float) -> float:
         """The part of the whole training that is done, in [0, 1), when the part `done` of this epoch is."""
@@ -61,6 +68,8 @@ class Epoch:
 
     def lr(self, done: float) -> float:
         """The learning rate when the part `done` of this epoch is."""
+        if self.rate is not None:
+            return self.rate() * link(self.settings)
         factor = lr_factor(self.settings, self.progress(done)) * link(self.settings)
         return float(self.settings["lr"] * factor * self.lr_scale)
 

@@ -15,7 +15,7 @@ from workers.jobs.candidates import candidates, targets_of
 from workers.jobs.selection import greedy, scores
 from workers.model_file import ModelFileError, read_model
 from workers.objectives.train import TrainObjective
-from workers.protocol import Assignment, Job, Member, Result, to_the_end
+from workers.protocol import Assignment, Failure, FailureClass, Job, Member, Result, to_the_end
 from workers.training.supervised import Supervised
 
 OBJECTIVE = {"type": "train", "family": "mlp", "dataset": "digits"}
@@ -121,6 +121,63 @@ def test_the_range_is_of_the_first_weights_that_were_asked_for() -> None:
         for init in ("orthogonal", "data_scaled")
     ]
     assert first[0] != pytest.approx(first[1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"clip": "norm", "clip_norm": 0.01},
+        {"weight_noise": 0.5},
+        {"dropout_kind": "gaussian"},
+        {"augmentation": "manual"},
+        {"adversarial": "fgsm"},
+        {"momentum_ramp": True},
+        {"lr_link": "linear"},
+    ],
+    ids=lambda recipe: next(iter(recipe)),
+)
+def test_the_range_is_of_the_steps_that_the_recipe_takes(recipe: dict[str, Any]) -> None:
+    plain = {"width": 16, "optimizer": "sgd", "norm": "none", "dropout": 0.3, "one_minus_momentum": 0.05}
+    plain["batch_size"] = 128
+    ranges = [carry_out(assignment("lr_range", config={**plain, **more})).details for more in ({}, recipe)]
+    assert ranges[0]["losses"] != ranges[1]["losses"]
+
+
+def test_rates_may_be_larger_where_gradients_are_clipped() -> None:
+    config = {"width": 16, "optimizer": "sgd", "norm": "none"}
+    free = carry_out(assignment("lr_range", config=config)).details
+    clipped = carry_out(assignment("lr_range", config={**config, "clip": "norm", "clip_norm": 0.01})).details
+    assert clipped["high"] > free["high"]
+
+
+def test_the_range_is_of_stretches_where_a_text_is_learnt_in_stretches() -> None:
+    text = {"type": "train", "family": "char_lm", "dataset": "pydoc_text"}
+    found = carry_out(replace(assignment("lr_range", config={"hidden": 16, "context": 16}), objective=text)).details
+    assert found["losses"][0] > min(found["losses"])
+    assert found["low"] < found["high"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "config"),
+    [
+        ({"type": "train", "family": "recommender", "dataset": "movielens_small"}, {"model": "knn"}),
+        ({"type": "train", "family": "char_lm", "dataset": "pydoc_text"}, {"core": "ngram"}),
+        (OBJECTIVE, {"optimizer": "lbfgs"}),
+    ],
+    ids=["knn", "ngram", "lbfgs"],
+)
+def test_what_takes_no_steps_of_descent_has_no_range(objective: dict[str, Any], config: dict[str, Any]) -> None:
+    with pytest.raises(Failure, match="no learning rate to look for") as caught:
+        carry_out(replace(assignment("lr_range", config=config), objective=objective))
+    assert caught.value.failure is FailureClass.INFEASIBLE
+
+
+def test_the_range_test_begins_where_an_epoch_does() -> None:
+    """The operations of cells are dropped the more, the longer they train: first not at all."""
+    cell = {"cell": "nas-bench-201", "channels": 2, "layers": 1, "batch_size": 512, "schedule": "constant"}
+    work = replace(assignment("lr_range"), objective={**OBJECTIVE, "family": "cell"})
+    first = [carry_out(replace(work, config={**cell, "drop_path": drop})).details["losses"][:3] for drop in (0.0, 0.9)]
+    assert first[0] == first[1]
 
 
 def test_another_seed_is_another_training_of_the_same_config() -> None:
