@@ -100,6 +100,15 @@ class Checkpoint:
         return cls(header["identity"], header["epoch"], header["metrics"], model, optimizer, extra)
 
 
+def packed(value: Any) -> Tensor:
+    """For `Checkpoint.extra`: what is no tensor, as JSON [bytes]."""
+    return torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+
+
+def unpacked(stored: Tensor) -> Any:
+    return json.loads(stored.cpu().numpy().tobytes())
+
+
 def _require_equal(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """An identity may have named more at the time of saving."""
     for key, value in wanted.items():

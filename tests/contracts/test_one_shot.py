@@ -150,6 +150,10 @@ def train(work: Assignment, stop_after: int | None = None) -> tuple[list[Report]
         answer: Stop | None = "stop" if reports[-1].step == stop_after else None  # type: ignore[no-redef]
 
 
+def told(reports: list[Report]) -> list[tuple[float, Mapping[str, float]]]:
+    return [(report.step, report.metrics) for report in reports]
+
+
 def architecture_of(preset: str) -> OneShot:
     found = of_space(Space.from_json(space_of(preset)))
     assert isinstance(found, OneShot)
@@ -202,16 +206,24 @@ def test_a_search_is_reported_and_ranked_and_may_pause(
 ) -> None:
     whole, expected = train(assignment(method, preset, options, checkpoint=tmp_path / "whole"))
     _check(method, preset, whole, expected)
-    first, paused = train(assignment(method, preset, options, checkpoint=tmp_path / "1"), stop_after=1)
-    assert "ranking" not in paused.details, "it may go on"
-    rest, result = train(assignment(method, preset, options, resume_from=tmp_path / "1", checkpoint=tmp_path / "rest"))
-    again, *rest = rest
-    assert (again.step, again.metrics) == (1, first[0].metrics), "it may have been lost before it was heard"
-    assert [report.metrics for report in [*first, *rest]] == [report.metrics for report in whole]
+    first, paused = train(assignment(method, preset, options, checkpoint=tmp_path / "2"), stop_after=2)
+    assert told(first) == told(whole)[:2]
+    assert ("ranking" in paused.details) == (len(whole) == 2), "it may go on"
+    again, result = train(assignment(method, preset, options, resume_from=tmp_path / "2", checkpoint=tmp_path / "rest"))
+    assert told(again) == told(whole), "whoever saved it may have been lost before any of them was heard"
     assert result == expected
     learnt, wanted = load_file(tmp_path / "rest"), load_file(tmp_path / "whole")
     assert learnt.keys() == wanted.keys()
     assert all(torch.equal(learnt[name], wanted[name]) for name in wanted)
+
+
+def test_a_search_that_is_to_stop_before_its_next_epoch_keeps_what_it_went_on_from(tmp_path: Path) -> None:
+    small = ("rsps", "nas-bench-201", {})
+    train(assignment(*small, checkpoint=tmp_path / "1"), stop_after=1)
+    reports, result = train(assignment(*small, resume_from=tmp_path / "1", checkpoint=tmp_path / "2"), stop_after=1)
+    assert [report.step for report in reports] == [1]
+    assert result.checkpointed
+    assert (tmp_path / "2").read_bytes() == (tmp_path / "1").read_bytes()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spaces import InvalidInput, Space
-from workers.checkpoints import Checkpoint
+from workers.checkpoints import Checkpoint, packed, unpacked
 from workers.data.loading import Data
 from workers.families.blocks import infeasible
 from workers.hypergradients.gradient import Method, Weights
@@ -36,19 +35,25 @@ KEYS = 2**62
 
 @dataclass
 class Course:
-    """What is remembered beside tensors, as JSON. `path` has the values before the first epoch and after each."""
+    """What is remembered beside tensors, as JSON. `path` has the values before the first epoch and after each;
+    `reported` the metrics of every epoch."""
 
     path: list[dict[str, float]]
     epoch: int = 0
     halvings: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
+    reported: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Where it stands."""
+        return self.reported[-1] if self.reported else {}
 
     def packed(self) -> Tensor:
-        return torch.tensor(list(json.dumps(asdict(self)).encode()), dtype=torch.uint8)
+        return packed(asdict(self))
 
     @classmethod
     def unpacked(cls, stored: Tensor) -> Course:
-        return cls(**json.loads(bytes(stored.tolist())))
+        return cls(**unpacked(stored))
 
 
 class Search:
@@ -126,7 +131,7 @@ class Search:
                 self._move(slope * (STEEP / max(lengths[-1], STEEP)))
         self.course.epoch += 1
         self.course.path.append(self.values)
-        self.course.metrics = self._metrics(loss / seen, lr, lengths)
+        self.course.reported.append(self._metrics(loss / seen, lr, lengths))
         return self.course.metrics
 
     def _slope(self, look: Look, v: Tensor, lr: float) -> Tensor:

@@ -30,9 +30,14 @@ def train(assignment: Assignment) -> Training:
     if assignment.resume_from:
         stored = Checkpoint.load(assignment.resume_from, search.identity(), device)
     search.prepare(training_data(plan.dataset, plan.part, device))
+    answer = None
     if stored is not None:
         search.restore(stored)
-    answer = None
+        if assignment.checkpoint:
+            stored.save(assignment.checkpoint)  # it may be told to stop before another epoch is done
+        for epoch, metrics in enumerate(search.course.reported, 1):
+            # whoever saved it may have been lost before these were heard
+            answer = yield Report(epoch, metrics, time.monotonic() - started)
     while not search.over and answer != "stop":
         metrics = search.epoch()
         if assignment.checkpoint:
@@ -50,4 +55,5 @@ def train(assignment: Assignment) -> Training:
     }
     if search.over:  # else it may go on
         details["ranking"] = search.ranking(search.options["points"])
-    return Result(dict(search.course.metrics), checkpointed=assignment.checkpoint is not None, details=details)
+    kept = assignment.checkpoint is not None
+    return Result(dict(search.course.metrics), checkpointed=kept, details=details, complete=search.over)

@@ -68,7 +68,7 @@ class Search:
         begin_momentum(self.optimizer)  # a step reaches only the weights of the operations that were drawn
         self.decays = [group["weight_decay"] for group in self.optimizer.param_groups]
         self.update = UPDATES[self.method.update](self.relaxation, self.options)
-        self.course = Course(0, [], [], None, 0, {})
+        self.course = Course(0, [], [], None, 0, [])
         self.costs = self._costs()
         self.snapshots: dict[int, dict[str, Tensor]] = {}
 
@@ -138,7 +138,7 @@ class Search:
         found = self._found()
         notes |= self._look(number)
         self.course.genotypes.append(self.architecture.genotype(found))
-        self.course.metrics = self._metrics(train_loss, found, notes)
+        self.course.reported.append(self._metrics(train_loss, found, notes))
         self.course.epoch += 1
         self._answer_rise()
         return self.course.metrics
@@ -208,7 +208,7 @@ class Search:
             self.course.rises += 1
             self._set_decay()
         kept = {name: self.course.metrics[name] for name in ("lr", "curvature")}
-        self.course.metrics = self._metrics(self.course.metrics["train_loss"], self._found(), kept)
+        self.course.reported[-1] = self._metrics(self.course.metrics["train_loss"], self._found(), kept)
 
     def _set_decay(self) -> None:
         for group, first in zip(self.optimizer.param_groups, self.decays, strict=True):

@@ -79,16 +79,21 @@ class Run:
         if self.latest is not None:
             search.restore(self.latest)
         answer = None
-        if resumed and search.course.epoch:
-            # whoever saved it may have been lost before its report was heard
-            answer = yield Report(search.course.epoch, search.course.metrics, time.monotonic() - started)
+        if resumed:
+            self._save()  # it may be told to stop before another epoch is done
+            for epoch, metrics in enumerate(search.course.reported, 1):
+                # whoever saved it may have been lost before these were heard
+                answer = yield Report(epoch, metrics, time.monotonic() - started)
         while not search.over and answer != "stop":
             metrics = search.epoch()
             self.latest = kept(search.checkpoint())
-            if assignment.checkpoint:
-                self.latest.save(assignment.checkpoint)
+            self._save()
             answer = yield Report(search.course.epoch, metrics, time.monotonic() - started)
         return self._result(search, stopped=not search.over)
+
+    def _save(self) -> None:
+        if self.latest is not None and self.assignment.checkpoint:
+            self.latest.save(self.assignment.checkpoint)
 
     def _result(self, search: Search, stopped: bool) -> Result:
         """A search that was told to stop ranks nothing: it may go on."""

@@ -73,6 +73,10 @@ def assigned(
     return Assignment(key="1", objective=objective, supernet=supernet, **given)
 
 
+def told(reports: list[Report]) -> list[tuple[float, Mapping[str, float]]]:
+    return [(report.step, report.metrics) for report in reports]
+
+
 @pytest.mark.parametrize("method", METHODS, ids=["t1t2", "neumann", "cg"])
 def test_a_path_is_reported_and_ranked_and_may_pause(method: dict[str, Any], tmp_path: Path) -> None:
     options = {"epochs": 4, "warmup": 0.25, "hyper_lr": 0.02, **method}
@@ -93,12 +97,22 @@ def test_a_path_is_reported_and_ranked_and_may_pause(method: dict[str, Any], tmp
 
     first, paused = descend(options, checkpoint=tmp_path / "2", stop_after=2)
     assert "ranking" not in paused.details, "it may go on"
-    rest, result = descend(options, resume_from=tmp_path / "2", checkpoint=tmp_path / "rest")
-    assert [report.metrics for report in [*first, *rest]] == [report.metrics for report in whole]
+    assert (paused.complete, expected.complete) == (False, True)
+    again, result = descend(options, resume_from=tmp_path / "2", checkpoint=tmp_path / "rest")
+    assert told(again) == told(whole), "whoever saved it may have been lost before any of them was heard"
+    assert told(first) == told(whole)[:2]
     assert result == expected
     learnt, wanted_tensors = load_file(tmp_path / "rest"), load_file(tmp_path / "whole")
     assert learnt.keys() == wanted_tensors.keys()
     assert all(torch.equal(learnt[name], wanted_tensors[name]) for name in wanted_tensors)
+
+
+def test_a_descent_that_is_to_stop_before_its_next_epoch_keeps_what_it_went_on_from(tmp_path: Path) -> None:
+    descend({"epochs": 2}, checkpoint=tmp_path / "1", stop_after=1)
+    reports, result = descend({"epochs": 2}, resume_from=tmp_path / "1", checkpoint=tmp_path / "2", stop_after=1)
+    assert [report.step for report in reports] == [1]
+    assert result.checkpointed
+    assert (tmp_path / "2").read_bytes() == (tmp_path / "1").read_bytes()
 
 
 def test_nothing_depends_on_the_generator_that_threads_share() -> None:

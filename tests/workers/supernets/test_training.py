@@ -124,7 +124,7 @@ def test_a_rise_of_the_curvature_raises_the_decay() -> None:
 
 
 def test_what_a_search_remembers_is_read_again() -> None:
-    course = Course(3, ["|a~0|", "ü"], [(0, 0.1), (2, 0.25)], 1, 2, {"x": 0.1})
+    course = Course(3, ["|a~0|", "ü"], [(0, 0.1), (2, 0.25)], 1, 2, [{"x": 0.1}])
     assert Course.unpacked(course.packed()) == course
     assert course.over
 
