@@ -122,7 +122,13 @@ def start_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 
 @pytest.fixture(scope="module")
-def ray_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service with two workers on Ray, for all tests of a module."""
+def start_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
+    """Starts services that are stopped after the last test of a module."""
     with _services(tmp_path_factory.mktemp("service")) as start:
-        yield start("--workers", "2")
+        yield start
+
+
+@pytest.fixture(scope="module")
+def ray_service(start_services: Callable[..., Service]) -> Service:
+    """One service with two workers on Ray, for all tests of a module."""
+    return start_services("--workers", "2")
