@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.progress import Snapshot
-from assay.wire import Incumbent, Leader, Study
+from assay.wire import Incumbent, Leader, Run, Study
 
 _COLORS = {
     "active": "cyan",
@@ -71,9 +71,10 @@ def fraction(study: Study) -> float | None:
 
 
 def headline(study: Study) -> str:
-    """`12 of 60 runs, 2 running, 1 failed`."""
-    limit = study["budget"].get("max_runs")
+    """`12 of 60 runs, 2 running, 1 failed`; `12 runs, 14 of 60 trials` where these are counted."""
+    limit, trials = study["budget"].get("max_runs"), study["budget"].get("max_trials")
     parts = [f"{finished_runs(study)} of {limit} runs" if limit else f"{finished_runs(study)} runs"]
+    parts += [f"{study['spent']['trials']} of {trials} trials"] if trials else []
     parts += [f"{count} {name}" for name in ("running", "failed") if (count := study["counts"][name])]
     return ", ".join(parts)
 
@@ -115,7 +116,17 @@ def line(snapshot: Snapshot) -> str:
     """A snapshot as one line, for logs."""
     study = snapshot.study
     best = f", best {leader(study, study['best'])}" if study["best"] else ""
-    return f"{study['name']}: {study['state']}, {headline(study)}{best}"
+    # others come and go; all that is heard of a study for long may be this one
+    searching = [f", run {run['number']} at {goal}" for run in snapshot.running if (goal := _epochs(snapshot, run))]
+    return f"{study['name']}: {study['state']}, {headline(study)}{''.join(searching)}{best}"
+
+
+def _epochs(snapshot: Snapshot, run: Run) -> str:
+    """`epoch 4/50`: how far a run has come that searches within one training, however long others are; else empty."""
+    if run["kind"] != "supernet":
+        return ""
+    report = snapshot.latest.get(run["number"])
+    return f"epoch {number(report['step']) if report else '-'}/{snapshot.study['algorithm']['epochs']}"
 
 
 def live(snapshot: Snapshot) -> RenderableType:
@@ -147,7 +158,9 @@ def _running(snapshot: Snapshot) -> RenderableType:
     for run in snapshot.running[:_ROWS]:
         report = snapshot.latest.get(run["number"])
         reached = number(report["step"]) if report else "-"
-        goal = f"{reached}/{number(run['fidelity'])}" if run["fidelity"] is not None else reached
+        goal = _epochs(snapshot, run) or (
+            f"{reached}/{number(run['fidelity'])}" if run["fidelity"] is not None else reached
+        )
         metrics = pairs(declared(snapshot.study, report["metrics"])) if report else ""
         rows.append([*map(Text, (str(run["number"]), str(run["trial"]), goal, metrics, pairs(run["config"])))])
     table = _table(("run", "trial", fidelity, "metrics", "config"), rows)

@@ -57,7 +57,14 @@ def test_numbers(value: float | None, text: str) -> None:
 
 
 def run(number: int, **changes: Any) -> dict[str, Any]:
-    return {"number": number, "trial": number, "fidelity": 9, "config": {"lr": 0.5, "note": "[red]"}, **changes}
+    return {
+        "number": number,
+        "trial": number,
+        "kind": "train",
+        "fidelity": 9,
+        "config": {"lr": 0.5, "note": "[red]"},
+        **changes,
+    }
 
 
 def test_the_live_view(make_study: Make) -> None:
@@ -89,6 +96,24 @@ def test_the_live_view_of_a_young_study_without_a_fidelity(make_study: Make) -> 
     assert lines[2].split() == ["run", "trial", "step", "metrics", "config"]
     assert lines[-1] == "and 3 more"
     assert len(lines) == 3 + 12 + 1
+
+
+def test_a_search_within_one_training_is_followed_by_its_own_epochs(make_study: Make) -> None:
+    study = make_study(state="active", best=None, budget={}, algorithm={"name": "darts", "epochs": 50})
+    report: Any = {"run": 0, "step": 4, "metrics": {"val_accuracy": 0.31}}
+    console = terminal()
+
+    snapshot = Snapshot(study, (run(0, kind="supernet"), run(1)), {0: report})
+    console.print(view.live(snapshot))
+
+    assert view.line(snapshot) == "digits: active, 4 runs, 1 failed, run 0 at epoch 4/50"
+    assert shown(console)[-2].split()[:5] == ["0", "0", "epoch", "4/50", "val_accuracy=0.31"]
+    assert view.line(Snapshot(study, snapshot.running, {})).endswith("run 0 at epoch -/50")
+
+
+def test_a_budget_of_trials_is_told(make_study: Make) -> None:
+    study = make_study(budget={"max_trials": 4})
+    assert view.headline(study) == f"4 runs, {study['spent']['trials']} of 4 trials, 1 failed"
 
 
 def test_tables_fit_a_terminal_and_drop_empty_columns() -> None:
