@@ -73,7 +73,8 @@ def fraction(study: Study) -> float | None:
 def headline(study: Study) -> str:
     """`12 of 60 runs, 2 running, 1 failed`; `12 runs, 14 of 60 trials` where these are counted."""
     limit, trials = study["budget"].get("max_runs"), study["budget"].get("max_trials")
-    parts = [f"{finished_runs(study)} of {limit} runs" if limit else f"{finished_runs(study)} runs"]
+    done = finished_runs(study)
+    parts = [f"{done} of {limit} runs" if limit else f"{done} run{'s' * (done != 1)}"]
     parts += [f"{study['spent']['trials']} of {trials} trials"] if trials else []
     parts += [f"{count} {name}" for name in ("running", "failed") if (count := study["counts"][name])]
     return ", ".join(parts)

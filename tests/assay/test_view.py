@@ -111,6 +111,12 @@ def test_a_search_within_one_training_is_followed_by_its_own_epochs(make_study: 
     assert view.line(Snapshot(study, snapshot.running, {})).endswith("run 0 at epoch -/50")
 
 
+@pytest.mark.parametrize(("done", "text"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs")])
+def test_runs_are_counted(make_study: Make, done: int, text: str) -> None:
+    counts = {**dict.fromkeys(make_study()["counts"], 0), "succeeded": done}
+    assert view.headline(make_study(budget={}, counts=counts)) == text
+
+
 def test_a_budget_of_trials_is_told(make_study: Make) -> None:
     study = make_study(budget={"max_trials": 4})
     assert view.headline(study) == f"4 runs, {study['spent']['trials']} of 4 trials, 1 failed"
