@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import torch
 from scipy import stats
 
 from benchmarks.nas.supernets import CPU, ROWS, Row, architecture_of, opened, space_of
+from benchmarks.nas.tabular import difference
 from benchmarks.report import table
 from benchmarks.training import train
 from search.trust import RESAMPLES
@@ -32,47 +33,62 @@ from workers.supernets.report import skips_of
 from workers.supernets.search import Search
 from workers.training.streams import stream
 
-EPOCHS, POOL, RETRAINED = 12, 12, 6  # of a supernet; random architectures; epochs of an architecture alone
 TRAININGS = (0, 1, 2)  # seeds of each architecture that is trained alone
-SIZE = {"channels": 4, "layers": 1}
 # A search of so few steps needs larger ones: the papers' alphas make tens of thousands of steps of 3e-4.
 QUICK = {
-    **SIZE,
+    "channels": 8,
+    "layers": 1,
     "batch_size": 32,
     "alpha_lr": 0.03,
     "alpha_every": 1,
     "controller_lr": 0.01,
     "controller_steps": 10,
     "controller_samples": 5,
-    "every": 1,
+    "ascent": 3,
+    "every": 2,
     "window": 3,
     "patience": 2,
     "start": 2,
 }
+SIZE = ("channels", "layers")  # of a supernet, and of an architecture alone
 RANKED = 50  # of methods that answer by a ranking
 
 
 @dataclass(frozen=True)
 class Setting:
-    """`epochs` of a supernet, and how many architectures the pool has."""
+    """`epochs` of a supernet, `pool` random architectures, and `retrained` epochs of an architecture alone.
 
-    dataset: str
-    epochs: int
-    pool: int
+    `resolution` is the share of the pictures' sides that is seen; `ops` are those of the cell, all if not given;
+    `options` are the methods', of those that have them.
+    """
+
+    dataset: str = "digits"
+    epochs: int = 12
+    pool: int = 12
+    retrained: int = 8
+    resolution: float = 1.0
+    ops: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=lambda: QUICK)
+
+    @property
+    def fidelity(self) -> tuple[str, float, float] | None:
+        return None if self.resolution == 1 else ("resolution", self.resolution, 1.0)
 
 
 class Alone:
     """Architectures trained by themselves, each once: their test accuracies [trainings], by genotype in `known`."""
 
-    def __init__(self, architecture: OneShot, dataset: str, known: dict[str, list[float]]) -> None:
-        self.architecture, self.dataset, self.known = architecture, dataset, known
+    def __init__(self, architecture: OneShot, setting: Setting, known: dict[str, list[float]]) -> None:
+        self.architecture, self.setting, self.known = architecture, setting, known
 
     def accuracies(self, config: Config) -> list[float]:
         genotype = self.architecture.genotype(config)
         if genotype not in self.known:
-            objective = {"type": "train", "family": "cell", "dataset": self.dataset, "epochs": RETRAINED}
-            whole = {**SIZE, **config}
-            trained = [train(Assignment(key="1", objective=objective, config=whole, seed=seed)) for seed in TRAININGS]
+            setting = self.setting
+            objective = {"type": "train", "family": "cell", "dataset": setting.dataset, "epochs": setting.retrained}
+            whole = {**{name: setting.options[name] for name in SIZE}, **config}
+            work = Assignment(key="1", objective=objective, config=whole, seed=0, fidelity=setting.fidelity)
+            trained = [train(replace(work, seed=seed)) for seed in TRAININGS]
             self.known[genotype] = [one.test["test_accuracy"] for one in trained]
         return self.known[genotype]
 
@@ -86,14 +102,14 @@ def measure(
 ) -> dict[str, Any]:
     """Of what is stored of the same setting nothing is measured again. `done` is told all that is known after the pool
     and after each search, so that a run that is cut off leaves what it has."""
-    space = space_of("nas-bench-201", 4)
+    space = space_of("nas-bench-201", 4, setting.ops)
     architecture = architecture_of(space)
     pool = drawn(architecture, setting.pool)
-    told = {**asdict(setting), "retrained_epochs": RETRAINED, **QUICK}
+    told = {**asdict(setting), "ops": list(setting.ops)}  # as JSON gives it back
     measured: dict[str, Any] = {"setting": told, "alone": {}, "pool": [], "methods": {}}
     if stored is not None and stored["setting"] == told:
         measured |= stored
-    alone = Alone(architecture, setting.dataset, measured["alone"])
+    alone = Alone(architecture, setting, measured["alone"])
     random = [alone.accuracies(config) for config in pool]
     measured["pool"] = [{"genotype": architecture.genotype(c), "test": a} for c, a in zip(pool, random, strict=True)]
     done(measured)
@@ -131,7 +147,8 @@ def searched(
     alone: Alone,
 ) -> dict[str, Any]:
     started = time.process_time()
-    search = opened(row, space, setting.dataset, seed, {**QUICK, "epochs": setting.epochs})
+    settings = {**setting.options, "epochs": setting.epochs}
+    search = opened(row, space, setting.dataset, seed, settings, setting.fidelity)
     entropies = []
     while not search.over:
         entropies.append(search.epoch()["alpha_entropy"])
@@ -194,7 +211,7 @@ def shown(measured: Mapping[str, Any]) -> str:
         "method",
         "searches",
         "test %",
-        "less random",
+        "less random (95 %)",
         "better than",
         "skips of 6",
         "CPU s per search",
@@ -206,7 +223,7 @@ def shown(measured: Mapping[str, Any]) -> str:
     )
     return (
         f"{setting['dataset']}: searches of {setting['epochs']} epochs, "
-        f"architectures trained for {setting['retrained_epochs']}\nrandom: {random}\n{table(head, rows)}"
+        f"architectures trained for {setting['retrained']}\nrandom: {random}\n{table(head, rows)}"
     )
 
 
@@ -221,12 +238,20 @@ def _row(one: Mapping[str, Any], pool: Sequence[float]) -> list[str]:
         one["method"],
         str(len(searches)),
         (_percent(tested) if tested else "") + (f" ({missing} connect nothing)" if missing else ""),
-        f"{100 * (statistics.mean(tested) - statistics.mean(pool)):+.2f}" if tested else "",
+        _beyond(tested, pool),
         f"{100 * statistics.mean(better) / len(pool):.0f} % of them" if tested else "",
         ", ".join(str(each["answer_skips"]) for each in searches),
         f"{statistics.mean(each['seconds'] for each in searches):.0f}",
         f"{tau['value']:.2f} ({tau['low']:.2f} to {tau['high']:.2f})" if tau else "undefined",
     ]
+
+
+def _beyond(tested: Sequence[float], pool: Sequence[float]) -> str:
+    """Of the means, in points; with its interval where there are several searches."""
+    if len(tested) < 2:
+        return f"{100 * (tested[0] - statistics.mean(pool)):+.2f}" if tested else ""
+    mean, low, high = (100 * number for number in difference(tested, pool).values())
+    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def _percent(accuracies: Sequence[float]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,8 +51,10 @@ ROWS = (
 )
 
 
-def space_of(preset: str, nodes: int) -> dict[str, Any]:
-    return {"parameters": [{"name": CELL, "type": CELL, "preset": preset, "nodes": nodes}]}
+def space_of(preset: str, nodes: int, ops: Sequence[str] = ()) -> dict[str, Any]:
+    """With all operations of the preset if none are given."""
+    only = {"ops": list(ops)} if ops else {}
+    return {"parameters": [{"name": CELL, "type": CELL, "preset": preset, "nodes": nodes, **only}]}
 
 
 def architecture_of(space: Mapping[str, Any]) -> OneShot:
@@ -61,7 +63,14 @@ def architecture_of(space: Mapping[str, Any]) -> OneShot:
     return found
 
 
-def opened(row: Row, space: Mapping[str, Any], dataset: str, seed: int, settings: Mapping[str, Any]) -> Search:
+def opened(
+    row: Row,
+    space: Mapping[str, Any],
+    dataset: str,
+    seed: int,
+    settings: Mapping[str, Any],
+    fidelity: tuple[str, float, float] | None = None,
+) -> Search:
     """A search before its first epoch. Of the settings those count that are options of the method; the row's own come
     before them."""
     declared = {option.name: option.default for option in ALGORITHMS[row.method].options}
@@ -70,7 +79,7 @@ def opened(row: Row, space: Mapping[str, Any], dataset: str, seed: int, settings
     options |= row.options
     objective = {"type": "train", "family": "cell", "dataset": dataset}
     wanted = Supernet(row.method, options, space)
-    plan = Plan.of(Assignment(key="1", objective=objective, config={}, seed=seed, supernet=wanted))
+    plan = Plan.of(Assignment(key="1", objective=objective, config={}, seed=seed, fidelity=fidelity, supernet=wanted))
     search = Search(plan, wanted, seed, CPU, options["batch_size"])
     search.prepare(training_data(plan.dataset, plan.part, CPU))
     return search

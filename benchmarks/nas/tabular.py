@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def measure(seeds: int, jobs: int) -> dict[str, Any]:
     return {"seeds": seeds, "accuracies": accuracies, "beyond_random": beyond}
 
 
-def difference(values: list[float], others: list[float]) -> dict[str, float]:
+def difference(values: Sequence[float], others: Sequence[float]) -> dict[str, float]:
     """Of the means, with its 95 % interval (Welch)."""
     interval = stats.ttest_ind(values, others, equal_var=False).confidence_interval()
     return {"mean": float(np.mean(values) - np.mean(others)), "low": float(interval.low), "high": float(interval.high)}

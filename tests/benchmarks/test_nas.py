@@ -1,12 +1,13 @@
 """The benchmark of architecture search, at its smallest."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from benchmarks.nas import __main__ as command
-from benchmarks.nas import found, steps, tabular
+from benchmarks.nas import collapse, found, steps, tabular
 from benchmarks.nas.supernets import ROWS, architecture_of, opened, space_of
 from search.algorithms.one_shot import ROWS as METHODS
 
@@ -81,13 +82,12 @@ def test_agreement_is_the_mean_over_searches():
 
 
 def test_what_a_supernet_finds_is_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(found, "RETRAINED", 1)
     monkeypatch.setattr(found, "TRAININGS", (0,))
-    monkeypatch.setattr(found, "SIZE", {"channels": 2, "layers": 1})
     monkeypatch.setattr(found, "QUICK", {**found.QUICK, "channels": 2, "batch_size": 256})
     result = tmp_path / "nas.json"
     result.write_text('{"steps": 1}')
-    arguments = ["found", "--searches", "1", "--epochs", "1", "--pool", "3", "--only", "gdas", "rsps"]
+    arguments = ["found", "--searches", "1", "--epochs", "1", "--retrained", "1", "--pool", "3"]
+    arguments += ["--only", "gdas", "rsps"]
     command.main([*arguments, "--result", str(result)])
     written = json.loads(result.read_text())
     assert written["steps"] == 1, "other sections stay"
@@ -103,6 +103,45 @@ def test_what_a_supernet_finds_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(found, "opened", never)
     command.main([*arguments, "--result", str(result)])
     assert json.loads(result.read_text()) == written, "nothing is measured twice"
+
+
+def test_searches_that_may_collapse_are_shown_by_epoch(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(found, "TRAININGS", (0,))
+    options = {**collapse.SETTING.options, "channels": 2, "layers": 1, "batch_size": 256}
+    smallest = replace(collapse.SETTING, epochs=2, pool=2, retrained=1, options=options)
+    monkeypatch.setattr(collapse, "SETTING", smallest)
+    monkeypatch.setattr(collapse, "METHODS", ("darts, first",))
+    result = tmp_path / "nas.json"
+    arguments = ["collapse", "--searches", "1", "--result", str(result)]
+    command.main(arguments)
+    measured = json.loads(result.read_text())["collapse"]
+    [search] = measured["methods"]["darts, first"]["searches"]
+    assert len(search["skips"]) == 2
+    assert search["genotype"].count("skip_connect") + search["genotype"].count("nor_conv_3x3") == 6
+    told = capsys.readouterr().out
+    assert f" {', '.join(map(str, search['skips']))} | " in told
+    assert "random cells:" in told
+    monkeypatch.setattr(found, "opened", None)
+    command.main(arguments)
+    assert json.loads(result.read_text())["collapse"] == measured, "nothing is measured twice"
+
+
+def test_the_collapse_is_of_methods_that_are_measured():
+    assert {*collapse.METHODS} <= {row.label for row in ROWS}
+
+
+def test_pictures_may_be_seen_smaller():
+    quick = {**found.QUICK, "channels": 4, "epochs": 1}
+    setting = found.Setting(resolution=0.5)
+    search = opened(ROWS[2], space_of("nas-bench-201", 3), setting.dataset, 0, quick, setting.fidelity)
+    assert search.train.inputs.shape[1:] == (1, 4, 4)
+
+
+def test_a_difference_is_told_with_an_interval_where_there_are_searches():
+    random = [0.90, 0.92, 0.94]
+    assert found._beyond([], random) == ""
+    assert found._beyond([0.93], random) == "+1.00"
+    assert found._beyond([0.91, 0.93], random).startswith("+0.00 (-")
 
 
 def test_a_difference_has_an_interval():
@@ -121,4 +160,4 @@ def test_the_table_of_cells_is_printed_beside_references(tiny_data, monkeypatch)
 def test_an_unknown_section_is_refused(capsys):
     with pytest.raises(SystemExit):
         command.main(["step"])
-    assert "no section step: there are tabular, steps, found" in capsys.readouterr().err
+    assert "no section step: there are tabular, steps, found, collapse" in capsys.readouterr().err
