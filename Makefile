@@ -9,11 +9,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 demo: $(VENV)/server
 	$(BIN)/assay demo examples/studies/digits-lenet.yaml $(if $(filter 1,$(DEMO_EXIT)),--exit)
 
-# two at a time, the fast ones and those that only compute; those that start Ray, a browser or a whole service want the
-# machine for themselves
+# two files at a time: the fast ones and those that only compute, then those that start Ray, a browser or a whole service.
+# In the order of their names: by the number of their tests, the usual order, some that take long would come last and alone.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder --durations 15
+
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -m "not slow or computes" -n 2 --dist loadfile --durations 15
-	$(BIN)/python -m pytest -m "slow and not computes" --durations 15
+	$(BIN)/python -m pytest -m "not slow or computes" $(TWO)
+	$(BIN)/python -m pytest -m "slow and not computes" $(TWO)
 
 # the tests that need neither Ray nor a browser nor a whole service, and fit few models
 fast: $(VENV)/dev
