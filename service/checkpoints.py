@@ -17,9 +17,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from service.models import Attempt, Run
-from service.store import StorageError, Store
+from service.store import Missing, StorageError, Store
 from service.store.keys import CHECKPOINTS
-from workers.checkpoint_header import epoch_of
+from workers.checkpoint_header import epoch_in, epoch_of
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +71,24 @@ class Checkpoints:
 
     def saved_by(self, attempt: Attempt, run: Run) -> tuple[str, float] | None:
         """What a lost attempt at a supernet's run saved after its last whole epoch, and that epoch: the next attempt
-        goes on from there. Other runs save at their end alone, and files on other machines come there at the end."""
-        if run.kind != "supernet" or self._remote is not None:
+        goes on from there. Other runs save at their end alone."""
+        if run.kind != "supernet":
             return None
         name = self.name(attempt.study_id, attempt.run, attempt.number)
-        epoch = epoch_of(self.path(name))
+        epoch = self._epoch_of(self.path(name))
         return None if epoch is None else (name, float(epoch))
+
+    def _epoch_of(self, path: Path) -> int | None:
+        if self._remote is None:
+            return epoch_of(path)
+        store, key = self._remote, path.as_posix()
+        try:
+            return epoch_in(lambda start, count: b"".join(store.read(key, start, start + count)))
+        except Missing:
+            return None
+        except StorageError as error:
+            log.warning("the checkpoint %s cannot be read: %s", path, error)
+            return None
 
     def model(self, study_id: int, job: int) -> Path:
         """Where a finalization's model lies; its folder exists afterwards, if it is on this machine's disk."""

@@ -207,7 +207,8 @@ class Dispatcher:
         """Takes a study on. What a former owner left behind is to be started anew. Raises InvalidInput."""
         if not runs_on_pool(study.spec["objective"]):
             return engage(study, Tracked.of(study))  # of most of them, its history will never be needed
-        take_back(session, study, self.checkpoints, AttemptState.LOST)
+        # no worker was lost: what the policy allows for such is left whole
+        take_back(session, study, self.checkpoints, AttemptState.SUPERSEDED)
         session.flush()
         return engage(study, tracked(session, study))
 

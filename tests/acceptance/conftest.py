@@ -18,7 +18,7 @@ import pytest
 
 
 class Service:
-    """`assay up` on a free port. `kill` is what a power cut is: no handler runs, every process of it is gone."""
+    """`assay up` on a free port. `kill` is -9 of it alone: no handler runs, and its workers notice by themselves."""
 
     def __init__(self, data_dir: Path, *options: str) -> None:
         self.data_dir = data_dir

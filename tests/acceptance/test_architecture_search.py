@@ -265,5 +265,5 @@ def test_killed_supernets_go_on_from_their_last_epoch(service: Any, killed: Kill
     assert len(hit) >= 3
     for *lost, last in hit:
         assert last["state"] == "succeeded"
-        assert {one["state"] for one in lost} == {"lost"}
+        assert {one["state"] for one in lost} == {"superseded"}
     assert any(lost["checkpoint_step"] for lost, *_ in hit)

@@ -173,6 +173,25 @@ def test_a_lost_worker_gives_a_new_attempt_until_the_third(
         assert Reports(session).page(study_id, 10) == [], "the reports of a lost attempt are not shown"
 
 
+def test_killed_dispatchers_do_not_count_as_lost_workers(
+    create: Create, pool: Any, checkpoints: Checkpoints, sqlite_database: Database
+) -> None:
+    study_id = create(parallelism=1, retry={"lost": 1})
+    for _ in range(3):  # each is killed: none hands over
+        pool = type(pool)()
+        dispatcher = Dispatcher(sqlite_database, pool, checkpoints, exclusive=True)
+        dispatcher.step(0.0)
+        assert len(pool.open) == 1
+    states = []
+    for _ in range(2):
+        pool.fail(pool.first, FailureClass.LOST, "the worker died")
+        dispatcher._next_look = 0.0
+        dispatcher.step(0.0)
+        states.append(runs_of(sqlite_database, study_id)[0].state)
+    assert states == [RunState.PENDING, RunState.FAILED]
+    dispatcher.hand_over()
+
+
 def test_late_words_of_a_given_up_attempt_change_nothing(
     create: Create, pool: Any, turn: Turn, sqlite_database: Database
 ) -> None:
@@ -366,7 +385,7 @@ def test_a_killed_dispatcher_is_continued_by_the_next(
     with sqlite_database.session(write=False) as session:
         attempts = [session.get(Attempt, (study_id, killed_after, n)) for n in (1, 2)]
         if killed_after < 22:
-            assert [a.state if a else None for a in attempts] == ["lost", "succeeded"]
+            assert [a.state if a else None for a in attempts] == ["superseded", "succeeded"]
 
 
 def _expect_undisturbed(database: Database, study_id: int) -> None:

@@ -6,18 +6,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import torch
 
 from service.checkpoints import Checkpoints
 from service.database import Database
 from service.dispatcher import Dispatcher
-from service.models import DEFAULT_PROJECT_ID
+from service.models import DEFAULT_PROJECT_ID, Attempt, Run
 from service.repositories.runs import Runs
 from service.repositories.studies import Studies
 from service.states import StudyState
-from service.store import Missing, Store, open_store
+from service.store import Missing, StorageError, Store, open_store
+from workers.checkpoints import Checkpoint
 from workers.pools.local import LocalPool
 
 
@@ -36,8 +38,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        s3fs.S3FileSystem(skip_instance_cache=True).mkdir("assay")
-        yield open_store("s3://assay/service", tmp_path / "scratch")
+        bucket = f"assay-{uuid.uuid4().hex}"  # all servers of a process share what they hold
+        s3fs.S3FileSystem(skip_instance_cache=True).mkdir(bucket)
+        yield open_store(f"s3://{bucket}/service", tmp_path / "scratch")
     server.stop()
 
 
@@ -74,6 +77,31 @@ def test_a_study_is_promoted_and_resumed_over_the_store(
     assert most > 1
     assert {entry.key for entry in store.list("checkpoints")} == {f"checkpoints/{name}" for name in kept}
     assert not (tmp_path / "checkpoints").exists(), "nothing lies on this machine's disk"
+
+
+def test_a_supernets_epochs_are_told_from_the_store(store: Store, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints", store)
+    attempt, run = Attempt(study_id=7, run=0, number=2), Run(study_id=7, number=0, kind="supernet")
+    assert checkpoints.saved_by(attempt, run) is None, "nothing was saved yet"
+    saved = tmp_path / "saved"
+    Checkpoint({"family": "cell"}, 17, {"val_accuracy": 0.5}, {"w": torch.ones(300)}, {}).save(saved)
+    store.put(saved, "checkpoints/7/000000-2")
+    assert checkpoints.saved_by(attempt, run) == ("7/000000-2", 17.0)
+    saved.write_bytes(b"something else")
+    store.put(saved, "checkpoints/7/000000-2")
+    assert checkpoints.saved_by(attempt, run) is None
+
+
+def test_a_store_that_cannot_be_read_costs_time_only(tmp_path: Path) -> None:
+    class Broken:
+        local, url = False, "s3://nowhere"
+
+        def read(self, *_: Any) -> Iterator[bytes]:
+            raise StorageError("no answer")
+
+    checkpoints = Checkpoints(tmp_path / "checkpoints", cast("Store", Broken()))
+    attempt, run = Attempt(study_id=7, run=0, number=2), Run(study_id=7, number=0, kind="supernet")
+    assert checkpoints.saved_by(attempt, run) is None
 
 
 def test_names_and_removal(tmp_path: Path) -> None:
