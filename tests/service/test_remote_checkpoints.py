@@ -39,6 +39,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         bucket = f"assay-{uuid.uuid4().hex}"  # all servers of a process share what they hold
+        s3fs.S3FileSystem.clear_instance_cache()  # of an earlier server
         s3fs.S3FileSystem(skip_instance_cache=True).mkdir(bucket)
         yield open_store(f"s3://{bucket}/service", tmp_path / "scratch")
     server.stop()
