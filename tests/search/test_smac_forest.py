@@ -1,5 +1,7 @@
 """The random forest of SMAC: its numbers, what pending trials do, and whether it learns."""
 
+import logging
+
 import numpy as np
 import pytest
 from scipy.special import ndtr
@@ -37,7 +39,15 @@ def test_scaled_logs():
 
 
 @pytest.fixture
-def theirs(tmp_path):
+def log_level():
+    """SMAC sets the level of everybody's log."""
+    before = logging.root.level
+    yield
+    logging.root.setLevel(before)
+
+
+@pytest.fixture
+def theirs(tmp_path, log_level):
     """What SMAC's own optimizer has learned from 30 trials told to it: its encoder, forest and acquisition."""
     smac = pytest.importorskip("smac")
     from ConfigSpace import ConfigurationSpace
