@@ -129,6 +129,7 @@ class Engagement:
             checkpoint=checkpoint,
             inherit_from=inherit_from,
             own=own,
+            metrics=tuple(metric.name for metric in self.spec.metrics),
             task="train" if checkpoint else "test",
             supernet=supernet,
             resources=self.resources,

@@ -98,6 +98,7 @@ class Assignment:
     `own` says that `resume_from` was saved by an earlier attempt at this very run, which goes on from there whether or
     not a smaller run's checkpoint would help it.
     `inherit_from` is the checkpoint of another trial, whose weights a training begins with as far as they fit.
+    `metrics` are the names of those that the study chooses by: what costs time to measure is measured if it is there.
     `log` is the file that captures what a command writes to its stdout and stderr; None keeps nothing.
     `store` is where these files lie if not on a disk that all workers share: an address for fsspec, in which the paths
     are keys. Objectives never see it: `workers.staging` brings the files to this machine and back.
@@ -112,6 +113,7 @@ class Assignment:
     checkpoint: Path | None = None
     inherit_from: Path | None = None
     own: bool = False
+    metrics: tuple[str, ...] = ()
     task: Literal["train", "test", "job"] = "train"
     job: Job | None = None
     supernet: Supernet | None = None

@@ -34,9 +34,14 @@ class Task:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What every report of a training has and a study may choose by; the default comes first."""
+        """What every report of a training has; the default comes first."""
         validation = tuple(Metric(f"val_{each.name}", each.direction, each.help) for each in self.scores)
         return validation + COMMON
+
+    @property
+    def choices(self) -> tuple[Metric, ...]:
+        """What a study may choose by."""
+        return self.metrics + MEASURED
 
     @property
     def default(self) -> Metric:
@@ -47,6 +52,11 @@ COMMON: tuple[Metric, ...] = (
     Metric("train_loss", "minimize", "what training minimizes, mean over the epoch"),
     Metric("parameters", "minimize", "numbers that training fits"),
     Metric("multiply_adds", "minimize", "multiplications with an addition, to answer for one example"),
+)
+
+# Costs time and differs from time to time: reported only where the study names it.
+MEASURED: tuple[Metric, ...] = (
+    Metric("latency_ms", "minimize", "milliseconds to answer for one example, on its worker: the median of 30 answers"),
 )
 
 # How a training feels, once per epoch: for people to look at, not to choose by.

@@ -167,6 +167,7 @@ class JobRunner:
             seed=job.seed,
             fidelity=self._fidelity(study, job),
             checkpoint=self._place(job),
+            metrics=tuple(metric["name"] for metric in study.spec["metrics"]),
             task="job",
             job=Work(job.kind, job.options, members),
             resources=resources_of(study),

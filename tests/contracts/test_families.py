@@ -98,6 +98,14 @@ def test_a_training_that_pauses_equals_one_that_does_not(family: Family, dataset
 
 
 @pytest.mark.parametrize(("family", "dataset"), CASES)
+def test_measuring_how_long_an_answer_takes_changes_nothing(family: Family, dataset: Dataset) -> None:
+    plain = train(assignment(family, dataset))[1].metrics
+    asked = dict(train(assignment(family, dataset, metrics=("latency_ms",)))[1].metrics)
+    assert 0 < asked.pop("latency_ms") < math.inf
+    assert asked == plain
+
+
+@pytest.mark.parametrize(("family", "dataset"), CASES)
 def test_nothing_depends_on_the_generator_that_threads_share(family: Family, dataset: Dataset) -> None:
     torch.manual_seed(1)
     first = train(assignment(family, dataset))[1]

@@ -254,6 +254,7 @@ def test_a_finalization_confirms_then_trains_once_more_and_mixes(
     by_config = {str(job.config): job.trial for job in jobs()}
     while pool.open:
         for one in list(pool.open.values()):
+            assert one.metrics == ("val_accuracy",), "those of the study, by which it is judged"
             if one.job.kind == "confirm":
                 settle(pool, turn, one, metrics={"val_accuracy": next(scores[by_config[str(one.config)]])})
             elif one.job.kind == "refit":

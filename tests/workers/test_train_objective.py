@@ -84,8 +84,9 @@ def test_a_schedule_of_its_own_is_for_runs_that_begin_anew(horizon: str, algorit
 
 
 @pytest.mark.parametrize("size", [{"direction": "minimize"}, {"at_most": 50_000}, {"at_least": 10, "at_most": 99}])
-def test_how_large_a_network_is_may_be_an_objective_or_a_constraint(size: dict[str, Any]) -> None:
-    assert not check(study(metrics=[{"name": "val_accuracy", "direction": "maximize"}, {"name": "parameters", **size}]))
+@pytest.mark.parametrize("name", ["parameters", "multiply_adds", "latency_ms"])
+def test_what_a_network_costs_may_be_an_objective_or_a_constraint(name: str, size: dict[str, Any]) -> None:
+    assert not check(study(metrics=[{"name": "val_accuracy", "direction": "maximize"}, {"name": name, **size}]))
 
 
 def objective(**changes: Any) -> dict[str, Any]:

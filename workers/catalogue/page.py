@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from workers.catalogue import DATASETS, FAMILIES, Dataset, Family
 from workers.objectives.functions import FUNCTIONS, Function
-from workers.tasks import COMMON, HEALTH, TASKS
+from workers.tasks import COMMON, HEALTH, MEASURED, TASKS
 from workers.training.hyperparameters import Choice, Hyperparameter, Number
 from workers.training.recipe import MODULES
 
@@ -56,6 +56,10 @@ All trainings also report what may be a second objective or a constraint, best s
 are known from the config:
 
 {common}
+What costs time to measure is reported only where the study's metrics name it. It differs from time to time, and from
+machine to machine: studies that compare need workers of one kind, each with cores of its own.
+
+{measured}
 ```yaml
 metrics:
   - {name: val_accuracy, direction: maximize}
@@ -98,6 +102,7 @@ def _lines() -> Iterator[str]:
         "{differentiable}": f"{', '.join(tuned[:-1])} and {tuned[-1]}",
         "{tasks}": _text(("task", "what", "score", "best", "measures"), _task_rows()),
         "{common}": _text(("metric", "measures"), ((f"`{each.name}`", each.help) for each in COMMON)),
+        "{measured}": _text(("metric", "measures"), ((f"`{each.name}`", each.help) for each in MEASURED)),
         "{health}": _text(("metric", "measures"), ((f"`{name}`", text) for name, text in HEALTH.items())),
     }
     introduction = INTRODUCTION

@@ -61,7 +61,7 @@ class TrainObjective:
         if family and isinstance(space, Mapping):
             problems += _fidelity_problems(family, dataset, objective, space)
         if family and dataset and (task := family.task_on(dataset)):
-            problems += metric_problems(study, [metric.name for metric in task.metrics], by=task.title)
+            problems += metric_problems(study, [metric.name for metric in task.choices], by=task.title)
         if not problems and isinstance(space, Mapping):
             problems += supernet_problems(objective, study)
         return problems

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -13,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from workers.supernets.mixture import MixedEdge, Mixes
 from workers.supernets.supernet import Supernet, evaluating
+from workers.training.timing import median_seconds
 
 Cost = Literal["multiply_adds", "latency"]
 EXAMPLES, TIMES = 16, 5  # in a batch whose time is taken, and how often
@@ -55,18 +54,7 @@ def multiply_adds(operation: nn.Module, x: Tensor) -> float:
 
 def latency(operation: nn.Module, x: Tensor) -> float:
     batch = x[:1].expand(EXAMPLES, *x.shape[1:]).contiguous()
-
-    def once() -> float:
-        if batch.device.type == "cuda":
-            torch.cuda.synchronize(batch.device)
-        started = time.perf_counter()
-        operation(batch)
-        if batch.device.type == "cuda":
-            torch.cuda.synchronize(batch.device)
-        return (time.perf_counter() - started) / EXAMPLES * 1e6
-
-    once()
-    return statistics.median(once() for _ in range(TIMES))
+    return median_seconds(lambda: operation(batch), batch.device, TIMES) / EXAMPLES * 1e6
 
 
 def total(costs: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> float:

@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
 from workers.families.blocks import ACTIVATION_TYPES
+from workers.training.timing import median_seconds
 
 if TYPE_CHECKING:
     from workers.data.loading import Examples
     from workers.training.learner import Learner
 
 WATCHED = 256  # validation examples that tell whether a unit is dead
+WARM_UP, PASSES = 5, 30  # answers whose time is not taken, and those whose time is
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,19 @@ def multiply_adds(learner: Learner, examples: Examples) -> int:
     with FlopCounterMode(display=False) as counter:
         learner(_here(learner, examples[:1]).inputs)
     return int(counter.get_total_flops()) // 2
+
+
+@torch.no_grad()
+def latency_ms(learner: Learner, examples: Examples) -> float:
+    """How long the learner takes to answer for one example by itself, in milliseconds: the median of some answers, with
+    the threads that the training has. A number of this machine, at this moment.
+
+    Measured rather than counted, since networks with as many multiplications may differ much in time (M. Tan et al.,
+    MnasNet: Platform-aware neural architecture search for mobile, 2019).
+    """
+    learner.eval()
+    one = _here(learner, examples[:1]).inputs
+    return 1e3 * median_seconds(lambda: learner(one), one.device, PASSES, WARM_UP)
 
 
 @torch.no_grad()

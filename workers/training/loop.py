@@ -20,7 +20,7 @@ from workers.families.initialization import PROBES, scale_by_data
 from workers.protocol import Assignment, Failure, FailureClass, Metrics, Report, Result, Stop, Training, to_the_end
 from workers.training.assembly import assemble
 from workers.training.devices import autocast, prepare_device
-from workers.training.health import dead_units, multiply_adds
+from workers.training.health import dead_units, latency_ms, multiply_adds
 from workers.training.inheritance import inherited
 from workers.training.keeping import Keeping
 from workers.training.learner import Epoch, Learner, Optimizers
@@ -42,7 +42,8 @@ Steps = Generator[Report, Stop | None, Trained]
 
 def train(assignment: Assignment) -> Training:
     """One report per epoch, or per fold: the task's scores on the validation split, `train_loss`, the size of the
-    model, and how the training feels (`workers.tasks`). The result has the last ones, with early stopping the best.
+    model, its latency if the assignment's metrics name it, and how the training feels (`workers.tasks`). The result has
+    the last ones, with early stopping the best.
 
     Raises Failure: INFEASIBLE before any data is loaded, DIVERGED at the first loss that is not finite.
     """
@@ -86,6 +87,8 @@ def epochs(plan: Plan, assignment: Assignment) -> Steps:
             require_finite(train_loss, scores, keeping.epoch)
             metrics = {"train_loss": train_loss, **{f"val_{name}": value for name, value in scores.items()}}
             metrics |= {**work.notes, "dead_units": dead_units(learner, data.validation), **size}
+            if "latency_ms" in assignment.metrics:  # takes time, and no two trainings would report the same
+                metrics["latency_ms"] = latency_ms(learner, data.validation)
             keeping.keep(metrics)
         # where epochs are not what the fidelity counts, they are parts of the way to it
         step = keeping.epoch if plan.axis == "epochs" else plan.level * keeping.epoch / plan.epochs

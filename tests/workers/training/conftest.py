@@ -31,6 +31,7 @@ def train() -> Callable[..., Trained]:
         checkpoint: Path | None = None,
         stop_after: int | None = None,
         inherit_from: Path | None = None,
+        metrics: tuple[str, ...] = (),
     ) -> Trained:
         training = TrainObjective().train(
             Assignment(
@@ -42,6 +43,7 @@ def train() -> Callable[..., Trained]:
                 resume_from=resume_from,
                 checkpoint=checkpoint,
                 inherit_from=inherit_from,
+                metrics=metrics,
             )
         )
         reports: list[Report] = []
