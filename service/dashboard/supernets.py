@@ -28,6 +28,7 @@ EPOCHS = 40
 MOST_RANKED = 20
 MOST_ROWS = 100
 MOST_GENOTYPES = 12
+SAME = 1e-6  # a smaller difference of weights is one of rounding
 SHOWN = ("train_loss", "alpha_entropy", "skip_share", "curvature")
 
 Weights = Mapping[str, NDArray[np.float64]]
@@ -93,7 +94,7 @@ def progress(reads: DashboardReads, study: schemas.Study, architecture: Architec
         return None
     steps, details = reads.progress(run, EPOCHS), run.details or {}
     weighed = [(step, weights) for step, metrics in steps if (weights := weights_of(architecture, metrics))]
-    learns = any(float(np.ptp(cell, axis=1).max()) > 1e-6 for _, weights in weighed for cell in weights.values())
+    learns = any(_differ(architecture, weights) for _, weights in weighed)
     top = max((float(cell.max()) for _, weights in weighed for cell in weights.values()), default=1.0)
     genotypes = _genotypes(architecture, steps, details, learns=learns)
     stretches = list(_stretches(genotypes))[::-1]
@@ -125,6 +126,15 @@ def weights_of(architecture: OneShot, metrics: Mapping[str, Any]) -> Weights | N
             return None
         found[kind] = np.array(rows, dtype=np.float64)
     return found
+
+
+def _differ(architecture: OneShot, weights: Weights) -> bool:
+    """Whether an edge has operations of different weights, of those that the space leaves it: the others weigh 0."""
+    return any(
+        float(np.ptp(weights[kind][edge, left])) > SAME
+        for kind, mask in architecture.masks.items()
+        for edge, left in enumerate(mask)
+    )
 
 
 def _weight(kind: str, edge: tuple[int, int], op: str) -> str:

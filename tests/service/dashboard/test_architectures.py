@@ -176,6 +176,24 @@ def test_a_method_that_learns_no_weights_says_so(
     assert '<svg class="weights"' not in text
 
 
+def test_operations_that_the_space_rules_out_are_nothing_learnt(
+    create: Callable[..., int], pool: Any, turn: Callable[[], None], text_of: Callable[[str], str]
+) -> None:
+    left = ("none", "skip_connect", "nor_conv_3x3")
+    create(**{**DARTS, "space": {"parameters": [{**CELL, "choices": {"0-1": left}}]}})
+    turn()
+    narrowed = {f"weight.cell.0-1.{op}": 1 / 3 if op in left else 0.0 for op in OPS}
+    pool.report(pool.first, 1, **report("none", 0.2, **narrowed))
+    turn()
+    text = text_of("/studies/s")
+    assert "learns no weights of operations" in text
+    assert genotype("none") not in text
+    narrowed |= {"weight.cell.0-1.none": 0.2, "weight.cell.0-1.skip_connect": 1 - 0.2 - 1 / 3}
+    pool.report(pool.first, 2, **report("none", 0.2, **narrowed))
+    turn()
+    assert "learns no weights of operations" not in text_of("/studies/s")
+
+
 def test_reports_are_thinned_evenly_and_the_last_stays(
     supernet: Any, pool: Any, turn: Callable[[], None], sqlite_database: Database
 ) -> None:
