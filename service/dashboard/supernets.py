@@ -19,7 +19,9 @@ from service.dashboard.trends import Scale, Step, Trend, points, trend
 from service.models import Run
 from service.repositories.dashboard import DashboardReads
 from service.repositories.runs import Runs
+from spaces import Space
 from spaces.architectures import Architecture, OneShot, SuperCell
+from spaces.architectures.searched import searched
 from spaces.errors import InvalidInput
 from spaces.values import Config
 from workers.supernets.methods import MANY_SKIPS
@@ -92,11 +94,13 @@ def progress(reads: DashboardReads, study: schemas.Study, architecture: Architec
     run = reads.supernet()
     if run is None or not isinstance(architecture, OneShot):
         return None
+    within = searched(Space.from_json(study.space))  # as the supernet has it, by constraints too
+    assert isinstance(within, OneShot), "constraints leave an architecture what it is"
     steps, details = reads.progress(run, EPOCHS), run.details or {}
     weighed = [(step, weights) for step, metrics in steps if (weights := weights_of(architecture, metrics))]
-    learns = any(_differ(architecture, weights) for _, weights in weighed)
+    learns = any(_differ(within, weights) for _, weights in weighed)
     top = max((float(cell.max()) for _, weights in weighed for cell in weights.values()), default=1.0)
-    genotypes = _genotypes(architecture, steps, details, learns=learns)
+    genotypes = _genotypes(within, steps, details, learns=learns)
     stretches = list(_stretches(genotypes))[::-1]
     cell = _read(architecture, genotypes[-1][1]) if genotypes else None
     names = dict.fromkeys((study.metrics[0]["name"], *SHOWN))

@@ -194,6 +194,25 @@ def test_operations_that_the_space_rules_out_are_nothing_learnt(
     assert "learns no weights of operations" not in text_of("/studies/s")
 
 
+def test_weights_speak_for_what_constraints_allow(
+    create: Callable[..., int], pool: Any, turn: Callable[[], None], text_of: Callable[[str], str]
+) -> None:
+    never = {"parameter": "cell.0-1", "equals": "none"}
+    skips = [{"parameter": f"cell.{edge}", "equals": "skip_connect"} for edge in ("0-1", "0-2")]
+    create(**{**DARTS, "space": {"parameters": [CELL], "constraints": [{"forbid": {"any": [never, {"all": skips}]}}]}})
+    turn()
+    ruled_out = {"weight.cell.0-1.none": 0.0, **{f"weight.cell.0-1.{op}": 0.25 for op in OPS[1:]}}
+    pool.report(pool.first, 1, **report("none", 0.2, **ruled_out))
+    turn()
+    assert "learns no weights of operations" in text_of("/studies/s")
+    heavier = {"weight.cell.0-2.nor_conv_1x1": 0.3, "weight.cell.0-2.skip_connect": 0.4}
+    pool.report(pool.first, 2, **report("skip_connect", 0.6, **heavier))
+    turn()
+    text = text_of("/studies/s")
+    assert genotype("skip_connect") not in text
+    assert genotype("skip_connect").replace("+|skip_connect~0|", "+|nor_conv_1x1~0|", 1) in text
+
+
 def test_reports_are_thinned_evenly_and_the_last_stays(
     supernet: Any, pool: Any, turn: Callable[[], None], sqlite_database: Database
 ) -> None:
