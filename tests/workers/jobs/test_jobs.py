@@ -143,6 +143,17 @@ def test_the_range_is_of_the_steps_that_the_recipe_takes(recipe: dict[str, Any])
     assert ranges[0]["losses"] != ranges[1]["losses"]
 
 
+def test_the_range_of_an_rbm_is_of_linked_rates_too() -> None:
+    """It takes whole users, for which it makes a batch size of its own."""
+    ratings = {"type": "train", "family": "recommender", "dataset": "movielens_small"}
+    config = {"model": "rbm", "optimizer": "sgd", "hidden": 4, "batch_size": 256}
+    ranges = [
+        carry_out(replace(assignment("lr_range", config={**config, "lr_link": link}), objective=ratings)).details
+        for link in ("none", "linear")
+    ]
+    assert ranges[0]["losses"] != ranges[1]["losses"]
+
+
 def test_rates_may_be_larger_where_gradients_are_clipped() -> None:
     config = {"width": 16, "optimizer": "sgd", "norm": "none"}
     free = carry_out(assignment("lr_range", config=config)).details

@@ -101,8 +101,11 @@ class Boltzmann(Recommender):
                 self.weight.weight.mul_(FIRST_WEIGHTS)
         who = self.user_seen.nonzero()
         size = max(1, len(who) // epoch.steps)
-        settled = {"batch_size": size, "batch_growth": 1, "lr_link": "none"}  # which `steps` and `lr` have in them
-        settled["lr"] = epoch.settings["lr"] * link(epoch.settings)
-        descend(self, replace(epoch, examples=Examples(who), settings={**epoch.settings, **settled}))
+        settled = {"batch_size": size, "batch_growth": 1, "lr_link": "none"}  # which `steps` and rates have in them
+        factor, rate = link(epoch.settings), epoch.rate
+        settled["lr"] = epoch.settings["lr"] * factor
+        linked = None if rate is None else lambda: rate() * factor
+        settings = {**epoch.settings, **settled}
+        descend(self, replace(epoch, examples=Examples(who), settings=settings, rate=linked))
         self.eval()
         return float(self.errors(epoch.examples).square().mean())
