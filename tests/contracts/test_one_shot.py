@@ -308,7 +308,7 @@ def test_weights_and_architecture_learn_from_different_examples() -> None:
 @pytest.mark.parametrize(
     ("method", "preset", "options", "reason"),
     [
-        ("pc-darts", "nas-bench-201", {"partial": 3}, "3th of the channels, and 4 cannot"),
+        ("pc-darts", "nas-bench-201", {"partial": 3}, "mixes one channel in 3, and 4 channels cannot"),
         ("darts", "darts", {"layers": 2}, "no normal cell to search: take 3 at least"),
         ("darts", "darts", {"layers": 3, "channels": 1}, None),
     ],

@@ -30,14 +30,14 @@ def objections(
         yield "norm", "a supernet's operations are compared by what they answer: norm batch, group or layer"
     if reducing and layers == len(reductions(layers)):
         yield "layers", f"with layers {layers} there is no normal cell to search: take 3 at least"
-    elif reason := objection(settings, facts.shape, reducing=reducing):
-        yield "stem" if settings["stem"] > 1 else "layers" if reducing else "dataset", reason
+    elif reason := objection(settings, facts.shape, reducing=reducing, may_shrink=False):
+        yield "stem" if settings["stem"] > 1 else "dataset", reason
     if method.mixture == "partial" and channels % partial:
         fitting = ", ".join(str(k) for k in range(1, channels + 1) if channels % k == 0)
         yield (
             "partial",
-            f"partial {partial} mixes a {partial}th of the channels, and {channels} cannot be divided by that: take one"
-            f" of {fitting}, or other channels",
+            f"partial {partial} mixes one channel in {partial}, and {channels} channels cannot be divided by that: take"
+            f" one of {fitting}, or other channels",
         )
     if options.get("cost") == "multiply_adds" and not _multiplies(architecture, reducing):
         yield (

@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 
 from search import StudySpec
+from spaces import Space
+from spaces.architectures import OneShot, of_space
 from spaces.errors import InvalidInput, Path, Problem
+from workers.catalogue import FAMILIES
 from workers.objectives import check, written_out
+from workers.rows import Facts
+from workers.supernets.methods import METHODS
+from workers.supernets.objections import objections
+from workers.training.settings import resolve
 
 BENCH = {"name": "cell", "type": "cell", "preset": "nas-bench-201"}
 DARTS = {"name": "cell", "type": "cell", "preset": "darts", "nodes": 1}
@@ -38,9 +45,19 @@ def problems(given: dict[str, Any]) -> list[Problem]:
 
 
 REFUSED: list[tuple[dict[str, Any], tuple[Any, ...], Path, str]] = [
-    ({"name": "pc-darts", "channels": 6}, (BENCH,), ("algorithm", "partial"), "6 cannot be divided .* 1, 2, 3, 6, or"),
-    ({"name": "pc-darts"}, (BENCH, constant("channels", 10)), ("algorithm", "partial"), "and 10 cannot be divided"),
-    ({"name": "pc-darts", "partial": 3}, (BENCH,), ("algorithm", "partial"), "and 8 cannot be divided"),
+    ({"name": "pc-darts", "channels": 6}, (BENCH,), ("algorithm", "partial"), "6 channels cannot be .* 1, 2, 3, 6, or"),
+    (
+        {"name": "pc-darts"},
+        (BENCH, constant("channels", 10)),
+        ("algorithm", "partial"),
+        "one channel in 4, and 10 channels cannot be divided",
+    ),
+    (
+        {"name": "pc-darts", "partial": 3},
+        (BENCH,),
+        ("algorithm", "partial"),
+        "one channel in 3, and 8 channels cannot be divided",
+    ),
     ({"name": "darts", "layers": 2}, (DARTS,), ("algorithm", "layers"), "no normal cell to search: take 3 at least"),
     ({"name": "gdas"}, (DARTS, constant("layers", 1)), ("space", "parameters", 1), "take 3 at least"),
     (
@@ -63,6 +80,12 @@ REFUSED: list[tuple[dict[str, Any], tuple[Any, ...], Path, str]] = [
     ),
     ({"name": "enas"}, (BENCH, constant("norm", "weight")), ("space", "parameters", 1), "norm batch, group or layer"),
     ({"name": "darts"}, (BENCH, constant("stem", 4)), ("space", "parameters", 1), "16×16 pixels at least, not 8×8"),
+    (  # layers 1 would have no normal cell
+        {"name": "darts", "layers": 3},
+        (DARTS, constant("stem", 4)),
+        ("space", "parameters", 1),
+        "not 8×8: take stem 1, or larger images$",
+    ),
 ]
 
 
@@ -90,6 +113,16 @@ def test_what_cannot_be_searched_is_refused(
 )
 def test_what_can_be_searched_is_not(algorithm: dict[str, Any], parameters: tuple[Any, ...]) -> None:
     assert not problems(study(algorithm, *parameters))
+
+
+def test_an_image_may_be_too_small_whatever_is_taken() -> None:
+    architecture = of_space(Space.from_json({"parameters": [DARTS]}))
+    assert isinstance(architecture, OneShot)
+    settings = {**resolve(FAMILIES["cell"].hyperparameters("image"), {}), "layers": 3, "stem": 1}
+    facts = Facts(task="classification", inputs="image", shape=(1, 3, 3), outputs=10)
+    ((about, reason),) = objections(architecture, METHODS["darts"], settings, {}, facts)
+    assert about == "dataset", "fewer layers would have no normal cell"
+    assert reason.endswith("or larger images")
 
 
 def test_what_is_wrong_with_an_algorithm_by_itself_is_left_to_others() -> None:

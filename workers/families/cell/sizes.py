@@ -25,8 +25,11 @@ def halved(settings: Mapping[str, Any], *, reducing: bool) -> int:
     return halvings_of(settings["stem"]) + (len(reductions(settings["layers"])) if reducing else STAGES - 1)
 
 
-def objection(settings: Mapping[str, Any], shape: tuple[int, ...], *, reducing: bool) -> str | None:
+def objection(
+    settings: Mapping[str, Any], shape: tuple[int, ...], *, reducing: bool, may_shrink: bool = True
+) -> str | None:
     """Why the image [channels, height, width] is too small for stages, or for a network with `reducing` cells; None
-    where it is not."""
-    remedy = "take layers 1, which has one reduction, or stem 1" if reducing else "take stem 1, or larger images"
+    where it is not. `may_shrink`: a single layer would do, too, and is advised where that helps."""
+    shorter = reducing and may_shrink
+    remedy = "take layers 1, which has one reduction, or stem 1" if shorter else "take stem 1, or larger images"
     return halvings.objection(settings, shape, halved(settings, reducing=reducing), remedy)
