@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spaces.architectures.ties import Ties
     from spaces.space import Space
 
-DRAWS = 1000  # of an architecture, until constraints allow one
+DRAWS = 50  # of an architecture, until constraints allow one; some searches draw one for every step
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ class OneShot(Architecture):
         return {kind: left[kind] | ~ever[kind] for kind in left}
 
     def sample(self, rng: np.random.Generator) -> dict[str, Value]:
-        """An architecture's parameters, each choice as likely as the others, of those that constraints allow."""
+        """An architecture's parameters, each choice as likely as the others, of those that constraints allow. Where
+        they allow so few that none is drawn, one close to what was drawn."""
         for _ in range(DRAWS):
             config = self._unbound.sample(rng)
             if self.allows(config):

@@ -22,6 +22,7 @@ from workers.supernets.supernet import Supernet
 GLANCE = 256  # examples by which all are judged
 FINALISTS = 10  # so many of them are judged by all examples
 TRIES = 50  # draws per architecture that is wanted: small spaces have fewer
+IN_VAIN = 20  # draws per architecture that was found, without another one: constraints seem to leave no more
 
 
 def ranking(
@@ -74,7 +75,7 @@ def _keep_order(found: list[dict[str, Any]], finalists: int) -> None:
 
 def candidates(relaxation: Relaxation, many: int, rng: torch.Generator, own: Config) -> list[Config]:
     """Different architectures that can be trained, at most so many, all of the space; the search's own first, if it
-    can."""
+    can. Where constraints tie choices together, of which draws are slow, fewer draws in vain are made for one more."""
     architecture, seen, found = relaxation.architecture, set[str](), list[Config]()
 
     def take(config: Config) -> None:
@@ -85,10 +86,14 @@ def candidates(relaxation: Relaxation, many: int, rng: torch.Generator, own: Con
     take(own)
     draws = numpy_stream(rng)
     for source, wanted in ((weighed(relaxation, draws), (many + 1) // 2), (even(architecture, draws), many)):
-        for _ in range(TRIES * many):
-            if len(found) >= wanted:
+        newest = 0  # the draw, from 1, that has brought the newest one
+        for draw in range(1, TRIES * many + 1):
+            before = len(found)
+            if before >= wanted or (architecture.ties and draw - newest > IN_VAIN * (before + 1)):
                 break
             take(next(source))
+            if len(found) > before:
+                newest = draw
     return found[:many]
 
 

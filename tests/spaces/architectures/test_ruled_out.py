@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from spaces import Space
 from spaces.architectures import ARCHITECTURES, OneShot
 from spaces.architectures.searched import searched
+from spaces.architectures.ties import Ties
 from spaces.values import Config
 
 FORMS: Mapping[str, dict[str, Any]] = {
     "nas-bench-201": {"nodes": 3, "ops": ["none", "skip_connect", "nor_conv_3x3"]},
     "darts": {"nodes": 2, "ops": ["skip_connect", "sep_conv_3x3"]},
 }
+EDGES = ("0-1", "0-2", "1-2")
 SUPERNETS = [name for name, row in ARCHITECTURES.items() if issubclass(row, OneShot)]
 
 
@@ -150,6 +152,27 @@ def test_draws_are_those_of_the_choices_where_nothing_is_tied() -> None:
     space = Space.from_json({"parameters": architecture.parameters()})
     first, second = np.random.default_rng(3), np.random.default_rng(3)
     assert [architecture.sample(first) for _ in range(5)] == [space.sample(second) for _ in range(5)]
+
+
+def test_few_draws_are_in_vain_where_constraints_allow_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some searches draw for every step that they take."""
+    ops, allow, asked = FORMS["nas-bench-201"]["ops"], Ties.allow, list[Config]()
+    constraints = [
+        {"forbid": {"all": [{"parameter": "cell.0-1", "equals": op}, {"parameter": edge, "in": [*{*ops} - {op}]}]}}
+        for op in ops
+        for edge in ("cell.0-2", "cell.1-2")
+    ]
+    architecture = found("nas-bench-201", constraints=constraints)
+
+    def counted(self: Ties, config: Config) -> bool:
+        asked.append(config)
+        return allow(self, config)
+
+    monkeypatch.setattr(Ties, "allow", counted)
+    monkeypatch.setattr(Space, "sample", lambda *_: {f"cell.{e}": op for e, op in zip(EDGES, ops, strict=True)})
+    drawn = architecture.sample(np.random.default_rng(0))
+    assert len({drawn[f"cell.{edge}"] for edge in EDGES}) == 1
+    assert len(asked) < 100
 
 
 @pytest.mark.parametrize("preset", SUPERNETS)

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from search import ALGORITHMS
+from spaces import Space
 from spaces.architectures import ARCHITECTURES, OneShot
+from spaces.architectures.searched import searched
+from spaces.values import Config
 from workers.data.loading import Examples
 from workers.objectives.train import TrainObjective
 from workers.protocol import Assignment, Failure, FailureClass, Result, Supernet, to_the_end
@@ -148,6 +151,28 @@ def test_candidates_are_different_and_can_be_trained() -> None:
     assert len(module.candidates(few, 30, torch.Generator().manual_seed(1), few.discretized())) == 2, (
         "all that there are"
     )
+
+
+def test_a_space_of_a_few_is_found_out_by_a_few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    ops = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+    constraints = [
+        {"forbid": {"all": [{"parameter": "cell.0-1", "equals": op}, {"parameter": edge, "in": [*{*ops} - {op}]}]}}
+        for op in ops
+        for edge in ("cell.0-2", "cell.1-2")
+    ]
+    architecture = searched(Space.from_json({**SPACE, "constraints": constraints}))
+    assert isinstance(architecture, OneShot)
+    learnt, tried, allows = Softmax(architecture, torch.Generator().manual_seed(0)), list[Config](), OneShot.allows
+
+    def counted(self: OneShot, config: Config) -> bool:
+        tried.append(config)
+        return allows(self, config)
+
+    monkeypatch.setattr(OneShot, "allows", counted)
+    found = module.candidates(learnt, 100, torch.Generator().manual_seed(1), learnt.discretized())
+    assert {config["cell.0-1"] for config in found} == {*ops[1:]}, "of none alone nothing can be trained"
+    assert all(len({config[f"cell.{edge}"] for edge in ("0-1", "0-2", "1-2")}) == 1 for config in found)
+    assert len(tried) < 20_000
 
 
 def test_draws_follow_the_weights() -> None:
