@@ -4,7 +4,8 @@ All state of a training is listed in `Checkpoint`; random generators need none, 
 Nothing is ever unpickled, so a checkpoint from elsewhere cannot run code.
 
 CheckpointError
-    The file is missing, damaged, of another version, or belongs to another training.
+    The file is missing, damaged, of another version, or belongs to another training; or it remembers other things than
+    this version does.
 """
 
 from __future__ import annotations
@@ -13,14 +14,19 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 VERSION = 2
 
@@ -107,6 +113,20 @@ def packed(value: Any) -> Tensor:
 
 def unpacked(stored: Tensor) -> Any:
     return json.loads(stored.cpu().numpy().tobytes())
+
+
+def unpacked_as(kind: type[T], stored: Tensor) -> T:
+    """The dataclass whose fields were packed. Raises CheckpointError where it has other fields now."""
+    given = unpacked(stored)
+    known = {each.name: each.default is each.default_factory is MISSING for each in fields(kind)}
+    needed = {name for name, required in known.items() if required}
+    if needed <= given.keys() <= known.keys():
+        return kind(**given)
+    lacking, unknown = (", ".join(sorted(names)) or "none" for names in (needed - given.keys(), given.keys() - known))
+    raise CheckpointError(
+        f"what the checkpoint remembers of its search was saved by another version (it lacks: {lacking}; not known "
+        f"here: {unknown}): let the version that saved it go on, or begin anew"
+    )
 
 
 def _require_equal(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

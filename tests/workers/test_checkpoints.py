@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from workers.checkpoints import Checkpoint, CheckpointError
+from workers.checkpoints import Checkpoint, CheckpointError, packed, unpacked
+from workers.hypergradients import search as hypergradients
+from workers.supernets import course as supernets
 
 IDENTITY = {"family": "mlp", "lr": 0.1, "kernel": (3, 5)}
 CPU = torch.device("cpu")
@@ -98,3 +100,21 @@ def test_other_files_are_refused_with_their_path(write: Any, tmp_path: Path) -> 
     write(tmp_path / "the-file")
     with pytest.raises(CheckpointError, match="the-file"):
         Checkpoint.load(tmp_path / "the-file", IDENTITY, CPU)
+
+
+COURSES = [
+    supernets.Course(1, ["a"], [(0, 0.5)], None, 0, [{"lr": 0.1}]),
+    hypergradients.Course([{"lr": 0.1}], 1, 0, [{"lr": 0.1}]),
+]
+
+
+@pytest.mark.parametrize("course", COURSES, ids=["supernet", "hypergradient"])
+def test_what_a_search_remembers_is_that_of_this_version(course: Any) -> None:
+    assert type(course).unpacked(course.packed()) == course
+    stored = unpacked(course.packed())
+    with pytest.raises(CheckpointError, match=r"it lacks: none; not known here: mood\)"):
+        type(course).unpacked(packed({**stored, "mood": 1}))
+    first = next(iter(stored))
+    del stored[first]
+    with pytest.raises(CheckpointError, match=rf"it lacks: {first}; not known here: none\)"):
+        type(course).unpacked(packed(stored))

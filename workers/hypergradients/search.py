@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spaces import InvalidInput, Space
-from workers.checkpoints import Checkpoint, packed, unpacked
+from workers.checkpoints import Checkpoint, packed, unpacked_as
 from workers.data.loading import Data
 from workers.families.blocks import infeasible
 from workers.hypergradients.gradient import Method, Weights
@@ -53,7 +53,8 @@ class Course:
 
     @classmethod
     def unpacked(cls, stored: Tensor) -> Course:
-        return cls(**unpacked(stored))
+        """Raises CheckpointError where another version has stored it."""
+        return unpacked_as(cls, stored)
 
 
 class Search:

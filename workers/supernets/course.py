@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from workers.checkpoints import packed, unpacked
+from workers.checkpoints import packed, unpacked_as
 
 
 @dataclass
@@ -36,6 +36,7 @@ class Course:
 
     @classmethod
     def unpacked(cls, stored: Tensor) -> Course:
-        read = cls(**unpacked(stored))
+        """Raises CheckpointError where another version has stored it."""
+        read = unpacked_as(cls, stored)
         read.looks = [(epoch, value) for epoch, value in read.looks]
         return read
