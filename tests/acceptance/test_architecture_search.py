@@ -79,6 +79,11 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "random": {"perturbation": "random"},
         "adversarial": {"perturbation": "adversarial"},
     },
+    "robust-darts": {
+        # every look is compared with the one before
+        answer: {"response": answer, "every": 1, "window": 1, "patience": 1, "start": 0, "rise": 1.0001}
+        for answer in ("stop", "regularize")
+    },
 }
 """By the algorithm: its forms, by what a study's name has behind its own."""
 
@@ -151,6 +156,8 @@ class Killed:
         self.rounds = 0
         self.left = list(STUDIES)
         self.names: dict[str, str] = {}
+        self.heard: set[str] = set()
+        """Those of which a report of their first run was stored when the service was killed."""
 
     def name(self, name: str) -> str:
         """Under which name a study was hit, and has ended since."""
@@ -173,6 +180,11 @@ class Killed:
             return all(service.items(f"/studies/{other}/reports") for other in batch.values())
 
         service.wait_for(under_way, f"{list(batch)} are under way")
+        self.heard |= {
+            other
+            for other in batch.values()
+            if any(report["run"] == 0 for report in service.items(f"/studies/{other}/reports"))
+        }
         service.kill()
         service.start()
         for name, other in batch.items():
@@ -238,9 +250,13 @@ def test_the_best_of_a_ranking_are_trained(service: Any, name: str) -> None:
     assert sum(own) <= 1, "what the search has come to, unless that connects nothing"
     assert True not in own[1:], "and it is trained first"
     assert ended["best"]["trial"] != first["trial"]
-    epochs = STUDIES[name]["algorithm"]["epochs"]
+    options = STUDIES[name]["algorithm"]
     reports = [report for report in service.items(f"/studies/{name}/reports") if report["run"] == 0]
-    assert [report["step"] for report in reports] == list(range(1, epochs + 1))
+    assert [report["step"] for report in reports] == list(range(1, len(reports) + 1))
+    if options.get("response") == "stop":
+        assert 2 <= len(reports) <= options["epochs"], "a rise of the curvature, for which two looks are compared"
+    else:
+        assert len(reports) == options["epochs"]
     for report in reports:
         weights = [value for key, value in report["metrics"].items() if key.startswith("weight.cell.0-1.")]
         assert not weights or sum(weights) == pytest.approx(1)
@@ -260,10 +276,14 @@ def test_a_killed_search_equals_an_undisturbed_one(service: Any, killed: Killed,
 
 
 def test_killed_supernets_go_on_from_their_last_epoch(service: Any, killed: Killed) -> None:
-    hit = [service.items(f"/studies/{killed.name(name)}/runs/0/attempts") for name in ONE_SHOT]
-    hit = [attempts for attempts in hit if len(attempts) > 1]  # others were hit in the trainings that follow
+    """A search saves an epoch before it reports it; so one that was heard of need not begin anew."""
+    hit = {killed.name(name): service.items(f"/studies/{killed.name(name)}/runs/0/attempts") for name in ONE_SHOT}
+    # others were hit in the trainings that follow
+    hit = {other: attempts for other, attempts in hit.items() if len(attempts) > 1}
     assert len(hit) >= 3
-    for *lost, last in hit:
+    for *lost, last in hit.values():
         assert last["state"] == "succeeded"
         assert {one["state"] for one in lost} == {"superseded"}
-    assert any(lost["checkpoint_step"] for lost, *_ in hit)
+    assert len(killed.heard & hit.keys()) >= 3
+    for other in killed.heard & hit.keys():
+        assert hit[other][0]["checkpoint_step"], f"{other} was heard of, and has lost what it had done"
